@@ -1,0 +1,1 @@
+"""What the services share: their language, and one package for each outside thing they touch."""

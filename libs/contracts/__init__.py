@@ -1,0 +1,1 @@
+"""The language the services share: messages, content, outcomes, ids and the topic table. Nothing here does I/O."""

@@ -1,0 +1,130 @@
+"""Events: noun first, they say what happened and anyone may listen."""
+
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from libs.contracts.envelope import Message
+from libs.contracts.ids import ChunkId, NotificationId
+from libs.contracts.notification import Notification
+from libs.contracts.routing import Channel, Lane
+from libs.contracts.states import DeliveryState
+
+
+def _same_length(*columns: tuple[object, ...]) -> None:
+    if len({len(column) for column in columns}) > 1:
+        raise ValueError("columns differ in length")
+
+
+class NotificationAccepted(Message):
+    """Ingest validated and stored a notification; it will be sent unless somebody stops it."""
+
+    TYPE: ClassVar[str] = "notification.accepted"
+
+    type: Literal["notification.accepted"] = "notification.accepted"
+    notification: Notification
+    dialect: Annotated[str, Field(max_length=32)]
+    trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+
+
+class NotificationRejected(Message):
+    """What only ingest could find wrong. `origin` says where the request came from (dialect, or topic and offset);
+    `request_id` is the sender's own id where it gave one; there is no notification id when none could be read."""
+
+    TYPE: ClassVar[str] = "notification.rejected"
+
+    type: Literal["notification.rejected"] = "notification.rejected"
+    notification_id: NotificationId | None = None
+    request_id: Annotated[str, Field(max_length=255)] | None = None
+    origin: Annotated[str, Field(max_length=400)]
+    reason: Annotated[str, Field(max_length=2000)]
+
+
+class DeliverySuppressed(Message):
+    """People of an audience who get nothing, each with the rule that said so. Numbers are consecutive from
+    `first_number`."""
+
+    TYPE: ClassVar[str] = "delivery.suppressed"
+
+    type: Literal["delivery.suppressed"] = "delivery.suppressed"
+    notification_id: NotificationId
+    channel: Channel
+    step: Annotated[int, Field(ge=0, le=15)] = 0
+    generation: Annotated[int, Field(ge=0)] = 0
+    first_number: Annotated[int, Field(ge=0)]
+    client_ids: Annotated[tuple[int | None, ...], Field(min_length=1)]
+    rules: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def columns_agree(self) -> Self:
+        """Refuse columns of different length."""
+        _same_length(self.client_ids, self.rules)
+        return self
+
+
+class NotificationExpanded(Message):
+    """The last page is out: the totals that progress and completion count against."""
+
+    TYPE: ClassVar[str] = "notification.expanded"
+
+    type: Literal["notification.expanded"] = "notification.expanded"
+    notification_id: NotificationId
+    step: Annotated[int, Field(ge=0, le=15)] = 0
+    generation: Annotated[int, Field(ge=0)] = 0
+    planned: Annotated[int, Field(ge=0)]
+    suppressed: Annotated[int, Field(ge=0)]
+
+
+class DeliveryAttempted(Message):
+    """What one claimed window of a chunk came to, in columns.
+
+    `states[i]` is where delivery `numbers[i]` stands after attempt `attempts[i]`: sent, or retrying (another attempt
+    will come), or a final failure, or unknown. `reasons[i]` is empty for what was sent; `provider_message_ids[i]` is
+    empty where the carrier gave none.
+    """
+
+    TYPE: ClassVar[str] = "delivery.attempted"
+
+    type: Literal["delivery.attempted"] = "delivery.attempted"
+    claim_id: UUID
+    chunk_id: ChunkId
+    notification_id: NotificationId
+    lane: Lane
+    channel: Channel
+    step: Annotated[int, Field(ge=0, le=15)] = 0
+    generation: Annotated[int, Field(ge=0)] = 0
+    provider: Annotated[str, Field(max_length=64)]
+    finished_at: AwareDatetime
+    numbers: Annotated[tuple[int, ...], Field(min_length=1)]
+    attempts: Annotated[tuple[int, ...], Field(min_length=1)]
+    states: Annotated[tuple[DeliveryState, ...], Field(min_length=1)]
+    reasons: Annotated[tuple[str, ...], Field(min_length=1)]
+    provider_message_ids: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def columns_agree(self) -> Self:
+        """Refuse columns of different length."""
+        _same_length(self.numbers, self.attempts, self.states, self.reasons, self.provider_message_ids)
+        return self
+
+
+class ReceiptReceived(Message):
+    """What a carrier told later, in columns: its own message ids, the state each report means to us, its raw code and
+    its own clock. The tenant is `PLATFORM`: only the tracker can tell whose message it was."""
+
+    TYPE: ClassVar[str] = "receipt.received"
+
+    type: Literal["receipt.received"] = "receipt.received"
+    provider: Annotated[str, Field(max_length=64)]
+    received_at: AwareDatetime
+    provider_message_ids: Annotated[tuple[str, ...], Field(min_length=1)]
+    states: Annotated[tuple[DeliveryState, ...], Field(min_length=1)]
+    codes: Annotated[tuple[str, ...], Field(min_length=1)]
+    reported_at: Annotated[tuple[AwareDatetime, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def columns_agree(self) -> Self:
+        """Refuse columns of different length."""
+        _same_length(self.provider_message_ids, self.states, self.codes, self.reported_at)
+        return self
