@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 Headers = Sequence[tuple[str, bytes | None]]
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """The original bytes, where they stood, and why they could not be processed. `reason` holds no message content."""
+    """The original bytes, where they stood, and why they could not be processed. `reason` holds no message content;
+    `recorded_at` is the record's own timestamp, so that what follows from it is the same each time."""
 
     topic: str
     partition: int
@@ -18,3 +20,4 @@ class DeadLetter:
     headers: Headers
     error_class: str
     reason: str
+    recorded_at: datetime | None = None

@@ -18,13 +18,15 @@ def _same_length(*columns: tuple[object, ...]) -> None:
 
 
 class NotificationAccepted(Message):
-    """Ingest validated and stored a notification; it will be sent unless somebody stops it."""
+    """Ingest validated and stored a notification; it will be sent unless somebody stops it. `waits`: its instant was
+    still to come by ingest's clock at `occurred_at`, so the scheduler holds it; the others went on at once."""
 
     TYPE: ClassVar[str] = "notification.accepted"
 
     type: Literal["notification.accepted"] = "notification.accepted"
     notification: Notification
     dialect: Annotated[str, Field(max_length=32)]
+    waits: bool = False
     trace_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
 
 
