@@ -1,0 +1,108 @@
+"""The rules between a notification's fields, one row each."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.contracts.audience import Addresses, ClientIds, StoredAudience
+from libs.contracts.content import StoredContent
+from libs.contracts.routing import Lane
+from services.ingest.validation import MAX_FORMATTED, MAX_URGENT, Invalid, phone, validated
+from tests.services.ingest.making import DAY, NOW, notification, phones
+
+ACCEPTED: dict[str, dict[str, Any]] = {
+    "one person": {},
+    "later": {"at": NOW + DAY},
+    "long past": {"at": NOW - 365 * DAY},
+    "with an end": {"expires_at": NOW + DAY},
+    "with an end after its start": {"at": NOW, "expires_at": NOW + timedelta(microseconds=1)},
+    "a phone": {"to": phones("+48600100200")},
+    "a long list on the bulk lane": {"lane": Lane.BULK, "to": ClientIds(client_ids=tuple(range(MAX_URGENT + 1)))},
+    "a stored list on the bulk lane": {"lane": Lane.BULK, "to": StoredAudience(sha256="a" * 64, size=1, count=100_000)},
+    "as many as may be urgent": {"to": ClientIds(client_ids=tuple(range(MAX_URGENT)))},
+}
+
+
+@pytest.mark.parametrize("changes", ACCEPTED.values(), ids=ACCEPTED)
+def test_what_is_in_order_stays_as_it_is(changes: dict[str, Any]) -> None:
+    given_one = notification(**changes)
+    assert validated(given_one) is given_one
+
+
+EAST = timezone(timedelta(hours=14))
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "ends as it starts": ({"at": NOW, "expires_at": NOW}, "expires_at: not after at"),
+    "ends before it starts": ({"at": NOW, "expires_at": NOW - DAY}, "expires_at: not after at"),
+    "at the beginning of time": ({"at": datetime(1, 1, 1, tzinfo=EAST)}, "at: outside the years 1971 to 9998"),
+    "at the end of time": (
+        {"expires_at": datetime(9999, 12, 31, tzinfo=UTC)},
+        "expires_at: outside the years 1971 to 9998",
+    ),
+    "too many for urgent": (
+        {"to": ClientIds(client_ids=tuple(range(MAX_URGENT + 1)))},
+        "lane: more than 500 recipients are not urgent",
+    ),
+    "a stored list for urgent": (
+        {"to": StoredAudience(sha256="a" * 64, size=1, count=501)},
+        "lane: more than 500 recipients are not urgent",
+    ),
+    "content of another channel": (
+        {"content": StoredContent(sha256="a" * 64, size=300_000)},
+        "content: does not fit the channel sms",
+    ),
+    "not a phone": ({"to": phones("+48600100200", "call me")}, "to.addresses.1: not an international phone number"),
+    "an impossible phone": ({"to": phones("+48 12")}, "to.addresses.0: not a possible phone number"),
+    "an e-mail": ({"to": phones("a@example.org")}, "to.addresses.0: not an international phone number"),
+    "too many to put into form": (
+        {"lane": Lane.BULK, "to": Addresses(addresses=("+48 600100200",) * (MAX_FORMATTED + 1))},
+        "to.addresses: more than 1000 numbers that are not written as +48501234567",
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "reason"), REFUSED.values(), ids=REFUSED)
+def test_what_breaks_a_rule_is_refused_with_the_rule(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        validated(notification(**changes))
+    assert str(caught.value) == reason
+
+
+def test_phones_get_one_form_and_stand_once() -> None:
+    result = validated(notification(to=phones("+48 600-100-200", "+375291234567", "+48600100200")))
+    assert result.to == phones("+48600100200", "+375291234567")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("+48600100200", "+48600100200"),
+        ("+48 600 100 200", "+48600100200"),
+        ("+375 (29) 123-45-67", "+375291234567"),
+        ("tel:+1-201-555-0123", "+12015550123"),
+        ("+４８600100200", "+48600100200"),
+    ],
+)
+def test_a_phone_is_put_into_form(address: str, expected: str) -> None:
+    assert phone(address) == expected
+
+
+@pytest.mark.parametrize(
+    "address", ["600100200", "0048600100200", "+", "+0600100200", "+48600100200 ext. 5", "+999123456789012345", "\0"]
+)
+def test_what_is_no_international_phone_is_refused(address: str) -> None:
+    with pytest.raises(Invalid):
+        phone(address)
+
+
+@given(st.text(max_size=320))
+def test_any_text_is_a_phone_or_refused(address: str) -> None:
+    try:
+        found = phone(address)
+    except Invalid as error:
+        assert not address or address not in str(error) or len(address) < 12
+    else:
+        assert phone(found) == found
+        assert found.startswith("+")
