@@ -18,10 +18,9 @@ from aiokafka.errors import (
 from libs.bus.failures import Unpublishable
 from libs.bus.records import Outgoing
 from libs.bus.settings import BusSettings
-from libs.bus.tracing import current_traceparent
 from libs.contracts.failures import Unavailable
 from libs.contracts.routing import Lane, partition_of
-from libs.telemetry import metrics
+from libs.telemetry import metrics, tracing
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +59,7 @@ def encode(outgoing: Outgoing, settings: BusSettings) -> Encoded:
         partition = partition_of(message.tenant, message.key, topic.partitions)
     if not 0 <= partition < topic.partitions:
         raise ValueError(f"{topic.name} has no partition {partition}")
-    traceparent = outgoing.traceparent or current_traceparent()
+    traceparent = outgoing.traceparent or tracing.current_traceparent()
     return Encoded(
         topic=settings.topic_name(topic),
         partition=partition,

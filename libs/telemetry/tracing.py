@@ -1,16 +1,18 @@
 """Spans, and the trace context as the plain text that travels (W3C traceparent)."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from opentelemetry import context as otel_context
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
     Span,
     SpanContext,
+    SpanKind,
     Status,
     StatusCode,
     TraceFlags,
@@ -19,6 +21,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 from opentelemetry.util.types import AttributeValue
+
+PlaceOf = Callable[[int], Mapping[str, AttributeValue]]
 
 MAX_LINKS = 32  # a link costs 0.7 us, and nobody reads hundreds
 
@@ -61,12 +65,40 @@ def span(
         made.end()
 
 
+@contextmanager
+def consuming(name: str, traceparents: Sequence[str | None], place: PlaceOf) -> Iterator[Sequence[str | None]]:
+    """A consumer's span around the block for each sampled record of a batch; gives the contexts that travel on.
+
+    An unsampled record's context travels on unchanged, without the cost of a span. The span of a batch of one is the
+    current one; with several, none is. `place(i)` gives the attributes of the i-th record.
+    """
+    spans = {
+        index: _tracer.start_span(name, _below(parent), kind=SpanKind.CONSUMER, attributes=place(index))
+        for index, traceparent in enumerate(traceparents)
+        if _tracer is not None and (parent := _context_of(traceparent)) is not None and parent.trace_flags.sampled
+    }
+    contexts = [
+        _as_traceparent(spans[index]) if index in spans else traceparent
+        for index, traceparent in enumerate(traceparents)
+    ]
+    alone = spans[0] if spans and len(traceparents) == 1 else None
+    token = otel_context.attach(set_span_in_context(alone)) if alone is not None else None
+    try:
+        yield contexts
+    except BaseException as error:
+        for span in spans.values():
+            span.set_status(Status(StatusCode.ERROR, type(error).__name__))
+        raise
+    finally:
+        if token is not None:
+            otel_context.detach(token)
+        for span in spans.values():
+            span.end()
+
+
 def current_traceparent() -> str | None:
     """The current span as a W3C traceparent, for a header."""
-    current = get_current_span().get_span_context()
-    if not current.is_valid:
-        return None
-    return f"00-{current.trace_id:032x}-{current.span_id:016x}-{int(current.trace_flags) & 1:02x}"
+    return _as_traceparent(get_current_span())
 
 
 def trace_id_of(traceparent: str | None) -> str | None:
@@ -81,8 +113,19 @@ def _start(
     if _tracer is None:
         return _ids_only(parent)
     linked = [Link(linked_to) for link in links if (linked_to := _context_of(link)) is not None][:MAX_LINKS]
-    above = set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
+    above = _below(parent) if parent is not None else None
     return _tracer.start_span(name, context=above, links=linked, attributes=attributes)
+
+
+def _below(parent: SpanContext) -> Context:
+    return set_span_in_context(NonRecordingSpan(parent))
+
+
+def _as_traceparent(span: Span) -> str | None:
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None
+    return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags) & 1:02x}"
 
 
 def _ids_only(parent: SpanContext | None) -> Span:

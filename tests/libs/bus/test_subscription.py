@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +15,7 @@ from libs.contracts.dead_letters import DeadLetter
 from libs.contracts.events import NotificationExpanded
 from libs.contracts.failures import Unavailable
 from libs.contracts.topics import NOTIFICATION_EXPANDED
+from libs.telemetry import tracing
 from tests.libs.bus.doubles import TRACEPARENT, MemoryStore, expanded, raw
 
 Records = Sequence[Received[NotificationExpanded]]
@@ -226,12 +227,13 @@ async def test_a_timeout_of_the_handlers_own_is_poison(service: Service) -> None
 
 
 @pytest.fixture
-def spans(monkeypatch: pytest.MonkeyPatch) -> InMemorySpanExporter:
+def spans() -> Iterator[InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr("libs.bus.tracing.trace.get_tracer", provider.get_tracer)
-    return exporter
+    tracing.use(provider.get_tracer("tests"))
+    yield exporter
+    tracing.use(None)
 
 
 def traced(number: int, flags: str) -> tuple[RawRecord, str]:
