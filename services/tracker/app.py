@@ -1,0 +1,72 @@
+"""The tracker process."""
+
+from contextlib import AsyncExitStack
+from importlib.resources import files
+
+import services.tracker
+from libs import runtime
+from libs.bus import Bus, BusSettings
+from libs.contracts.topics import (
+    DELIVERY_ATTEMPTED,
+    DELIVERY_SUPPRESSED,
+    NOTIFICATION_ACCEPTED,
+    NOTIFICATION_EXPANDED,
+    NOTIFICATION_REJECTED,
+    RECEIPT_RECEIVED,
+    SEND,
+    TRACKER,
+)
+from libs.internal_http import InternalSettings
+from libs.settings import load
+from libs.storage import Database, Store, migrate
+from libs.telemetry import TelemetrySettings
+from libs.web import Server
+from services.tracker.handlers import TrackerHandlers
+from services.tracker.routes import routes
+from services.tracker.settings import TrackerSettings
+from services.tracker.sweeping import OrphanSweep
+
+SCHEMA = "tracker"
+# What is full of deliveries: 16 chunks of 500 share the price of a transaction and hold their blocks for some 0.1 s.
+CHUNKS = 16
+
+
+def wire(bus: Bus, store: Store) -> None:
+    """Subscribe to what the tracker consumes."""
+    handlers = TrackerHandlers()
+    bus.subscribe(NOTIFICATION_ACCEPTED, handlers.on_notification_accepted, store)
+    bus.subscribe(NOTIFICATION_REJECTED, handlers.on_notification_rejected, store)
+    bus.subscribe(NOTIFICATION_EXPANDED, handlers.on_notification_expanded, store)
+    for lanes in SEND.values():
+        for topic in lanes:
+            bus.subscribe(topic, handlers.on_send_deliveries, store, max_records=CHUNKS)
+    bus.subscribe(DELIVERY_SUPPRESSED, handlers.on_delivery_suppressed, store, max_records=CHUNKS)
+    bus.subscribe(DELIVERY_ATTEMPTED, handlers.on_delivery_attempted, store, max_records=CHUNKS)
+    bus.subscribe(RECEIPT_RECEIVED, handlers.on_receipt_received, store, max_records=CHUNKS)
+
+
+async def serve(stack: AsyncExitStack) -> None:
+    """Start in order; `stack` stops in reverse."""
+    settings, internal = load(TrackerSettings), load(InternalSettings)
+    database = await Database.connect(
+        settings.database.get_secret_value(), service=TRACKER, max_size=settings.pool_size
+    )
+    stack.push_async_callback(database.close)
+    await migrate(database, schema=SCHEMA, folder=files("services.tracker") / "migrations")
+    bus = Bus(load(BusSettings), service=TRACKER, instance=settings.instance)
+    wire(bus, Store(database, SCHEMA))
+    server = Server(routes(bus, database, internal.token), settings.host, settings.port)
+    await server.start()
+    stack.push_async_callback(server.stop)
+    runtime.repeat(stack, OrphanSweep(database).run, "orphans", pause=settings.sweep_pause.total_seconds())
+    await bus.start()
+    stack.push_async_callback(bus.stop)
+
+
+if __name__ == "__main__":
+    runtime.main(
+        TRACKER,
+        card=services.tracker.__doc__ or "",
+        settings=(TrackerSettings, InternalSettings, BusSettings, TelemetrySettings),
+        serve=serve,
+    )
