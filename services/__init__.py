@@ -1,1 +1,1 @@
-"""The processes of Carillon. They never import each other: the topics in `libs.contracts.topics` are their interface."""
+"""The processes of Carillon. They never import each other: `libs.contracts.topics` is their interface."""
