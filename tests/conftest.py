@@ -12,7 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from deploy.local import jars, java, ports
+from deploy.local import jars, java, ports, postgres_programs
 from deploy.local import kafka as local_kafka
 from deploy.local import postgres as local_postgres
 from deploy.local.processes import Command, end, end_with_parent, spawn
@@ -46,7 +46,7 @@ def _start(
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[local_postgres.Server]:
     """A Postgres of this test process. It need not outlive a power cut, so it does not wait for the disk."""
     directory = tmp_path_factory.mktemp("postgres")
-    programs = local_postgres.find()
+    programs = postgres_programs.find()
 
     def server_at(port: int) -> local_postgres.Server:
         return local_postgres.Server(directory / "data", programs, port, "tests-only")

@@ -24,7 +24,6 @@ class Command:
     environ: Mapping[str, str] = field(default_factory=dict)
     directory: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
-    nice: int = 0
     user: int | None = None
 
 
@@ -72,8 +71,6 @@ def as_user(user: int | None) -> dict[str, Any]:
 
 def _in_child(parent: int, command: Command) -> Callable[[], None]:
     def prepare() -> None:
-        if command.nice:
-            os.nice(command.nice)
         if _LIBC is not None:
             _LIBC.prctl(PR_SET_PDEATHSIG, int(command.stop_signal))
             if os.getppid() != parent:  # it ended before the kernel was asked to tell us
