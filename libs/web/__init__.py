@@ -3,19 +3,16 @@
 from libs.web.application import application
 from libs.web.bodies import read_body, require_json_content_type
 from libs.web.health import Check, add_health, bus_ready
-from libs.web.problems import Problem, problem_response
+from libs.web.problems import problem_response
 from libs.web.server import Server
-from libs.web.strict_json import parse_json
 from libs.web.tokens import require_internal_token
 
 __all__ = [
     "Check",
-    "Problem",
     "Server",
     "add_health",
     "application",
     "bus_ready",
-    "parse_json",
     "problem_response",
     "read_body",
     "require_internal_token",

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from libs.web.problems import Problem
+from libs.wire import Problem
 
 WAITING_PER_WORKING = 8
 MAX_BODY_BYTES = 256 * 1024 * 1024  # all bodies held at one time

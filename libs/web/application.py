@@ -12,7 +12,8 @@ from aiohttp.typedefs import Handler, Middleware
 from libs.contracts.failures import Unavailable
 from libs.telemetry import metrics, tracing
 from libs.web.admission import SLOT, Admission
-from libs.web.problems import Problem, problem_response
+from libs.web.problems import problem_response
+from libs.wire import Problem
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import aiohttp
 from aiohttp import http_exceptions, web
 
 from libs.web.admission import SLOT, Slot
-from libs.web.problems import Problem
+from libs.wire import Problem
 
 PATIENCE = 10.0  # seconds, and one more for every 64 KiB
 SLOWEST_RATE = 64 * 1024

@@ -1,34 +1,12 @@
-"""Errors as values that are raised: one exception, rendered as RFC 9457 unless an API has its own form."""
+"""Problems as aiohttp answers: RFC 9457."""
 
-from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
 
-from libs.wire import JsonValue, json_bytes
+from libs.wire import JsonValue, Problem, json_bytes
 
 PROBLEM_CONTENT_TYPE = "application/problem+json"
-
-
-class Problem(Exception):  # noqa: N818 - named after the document it becomes
-    """An answer that is not the one asked for. `code` is a stable slug; `detail` is for the caller to read and
-    repeats nothing secret; `extra` are further members of the document."""
-
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        extra: Mapping[str, JsonValue] | None = None,
-    ) -> None:
-        super().__init__(f"{status} {code}: {detail}")
-        self.status = status
-        self.code = code
-        self.detail = detail
-        self.headers: Mapping[str, str] = headers or {}
-        self.extra: Mapping[str, JsonValue] = extra or {}
 
 
 def problem_response(problem: Problem) -> web.Response:

@@ -7,7 +7,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import SecretStr
 
 from libs.web.application import SELF_REPORTS
-from libs.web.problems import Problem
+from libs.wire import Problem
 
 
 def require_internal_token(token: SecretStr) -> Middleware:

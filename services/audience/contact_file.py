@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from zoneinfo import available_timezones
 
-from services.audience.phones import e164
+from libs.phones import e164
 
 MAX_CLIENT_ID = 2**63 - 1
 MAX_TEXT = 500

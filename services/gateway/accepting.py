@@ -14,7 +14,7 @@ from libs.contracts.ids import NotificationId, created_at, event_id
 from libs.contracts.notification import Notification, order_key
 from libs.contracts.routing import Lane
 from libs.telemetry import tracing
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway.authorization import Principal
 from services.gateway.deadline import Deadline
 from services.gateway.translation import Accepted, Draft

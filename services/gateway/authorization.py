@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway.translation import Demand, Token
 
 EVERYTHING = "*"

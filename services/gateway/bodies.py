@@ -2,8 +2,7 @@
 
 import re
 
-from libs.web import Problem, parse_json
-from libs.wire import HttpRequest, JsonValue
+from libs.wire import HttpRequest, JsonValue, Problem, parse_json
 
 _JSON = re.compile(r"application/(?:json|[a-z0-9!#$&^_.+-]+\+json)", re.IGNORECASE)
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from libs.web import Problem
-from libs.wire import JsonValue
+from libs.wire import JsonValue, Problem
 
 V = TypeVar("V")
 T = TypeVar("T")

@@ -14,8 +14,7 @@ from uuid import UUID, uuid4
 
 from libs.contracts.failures import Unavailable
 from libs.contracts.ids import NotificationId
-from libs.web import Problem
-from libs.wire import HttpRequest, HttpResponse
+from libs.wire import HttpRequest, HttpResponse, Problem
 from services.gateway.deadline import Deadline
 from services.gateway.gathering import Gathering
 

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway.authorization import Credential
 
 MOST_BUCKETS = 10_000

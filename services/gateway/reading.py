@@ -7,8 +7,7 @@ from uuid import RFC_4122, UUID
 
 from libs.contracts.failures import Unavailable
 from libs.contracts.ids import created_at
-from libs.web import Problem
-from libs.wire import HttpResponse, JsonValue
+from libs.wire import HttpResponse, JsonValue, Problem
 from services.gateway.authorization import Principal
 from services.gateway.translation import Question, ReadCall
 

@@ -10,8 +10,8 @@ from aiohttp import web
 
 from libs.contracts.ids import NotificationId, new_notification_id
 from libs.telemetry import metrics
-from libs.web import Problem, read_body
-from libs.wire import HttpRequest, HttpResponse
+from libs.web import read_body
+from libs.wire import HttpRequest, HttpResponse, Problem
 from services.gateway.accepting import OUTCOME, Accepting, lane_of, unavailable
 from services.gateway.authorization import Principal, require
 from services.gateway.credentials import Credentials

@@ -10,8 +10,7 @@ from libs.contracts.audience import Addresses, ClientIds
 from libs.contracts.content import InlineContent
 from libs.contracts.ids import NotificationId
 from libs.contracts.routing import Channel, Lane, MessageClass
-from libs.web import Problem
-from libs.wire import HttpRequest, HttpResponse, JsonValue
+from libs.wire import HttpRequest, HttpResponse, JsonValue, Problem
 
 SEND = "notifications:send"
 READ = "notifications:read"

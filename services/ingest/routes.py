@@ -9,7 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from libs.contracts.envelope import TenantId
 from libs.storage import Database
-from libs.web import Problem, read_body
+from libs.web import read_body
+from libs.wire import Problem
 from services.ingest.accepting import Blob
 from services.ingest.repository import ContentRepository
 

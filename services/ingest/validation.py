@@ -1,24 +1,19 @@
 """Whether a notification makes sense, whoever asked for it. Shapes are the contracts'; here stand the rules between
-fields and the one form of a phone number."""
+fields; what a phone number is libs.phones knows."""
 
-import re
 from datetime import datetime
-
-import phonenumbers
 
 from libs.contracts.audience import Addresses, ClientIds
 from libs.contracts.commands import MAX_CHUNK
 from libs.contracts.content import SmsContent
 from libs.contracts.notification import Notification
 from libs.contracts.routing import Channel, Lane
+from libs.phones import MAX_FORMATTED, e164, is_plain
 
 CONTENT_OF: dict[Channel, tuple[type, ...]] = {Channel.SMS: (SmsContent,)}
 MAX_URGENT = MAX_CHUNK
-# One that is not in its final form costs 22 us to understand; more would hold up everybody else's requests.
-MAX_FORMATTED = 1_000
 # Nearer to the ends of the calendar a time with an offset has no UTC form.
 FIRST_YEAR, LAST_YEAR = 1971, 9998
-_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
 class Invalid(Exception):  # noqa: N818 - a property of the notification
@@ -35,22 +30,6 @@ def validated(notification: Notification) -> Notification:
     if notification.channel is Channel.SMS and isinstance(notification.to, Addresses):
         return _with_phones(notification, notification.to)
     return notification
-
-
-def phone(address: str) -> str:
-    """An international phone number in E.164. Raises Invalid.
-
-    What has the form already is taken as it is: whether a number is in use the carrier knows better than any table.
-    """
-    if _E164.fullmatch(address):
-        return address
-    try:
-        parsed = phonenumbers.parse(address, None)
-    except phonenumbers.NumberParseException:
-        raise Invalid("not an international phone number") from None
-    if parsed.extension or not phonenumbers.is_possible_number(parsed):
-        raise Invalid("not a possible phone number")
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
 
 
 def _check_times(at: datetime | None, expires_at: datetime | None) -> None:
@@ -72,14 +51,19 @@ def _listed(notification: Notification) -> int:
 
 
 def _with_phones(notification: Notification, to: Addresses) -> Notification:
-    if sum(_E164.fullmatch(address) is None for address in to.addresses) > MAX_FORMATTED:
-        raise Invalid(f"to.addresses: more than {MAX_FORMATTED} numbers that are not written as +48501234567")
+    formatted = 0
     phones: dict[str, None] = {}
     for index, address in enumerate(to.addresses):
-        try:
-            phones[phone(address)] = None
-        except Invalid as error:
-            raise Invalid(f"to.addresses.{index}: {error}") from None
+        if is_plain(address):
+            phones[address] = None
+            continue
+        formatted += 1
+        if formatted > MAX_FORMATTED:
+            raise Invalid(f"to.addresses: more than {MAX_FORMATTED} numbers that are not written as +48501234567")
+        number = e164(address)
+        if number is None:
+            raise Invalid(f"to.addresses.{index}: not a possible international phone number")
+        phones[number] = None
     if len(phones) == len(to.addresses) and all(map(phones.__contains__, to.addresses)):
         return notification
     return notification.model_copy(update={"to": Addresses(addresses=tuple(phones))})

@@ -11,8 +11,8 @@ from libs.contracts.envelope import TenantId
 from libs.contracts.ids import NotificationId
 from libs.contracts.states import DeliveryState
 from libs.storage import Database
-from libs.web import Problem, add_health, application, bus_ready, require_internal_token
-from libs.wire import JSON_CONTENT_TYPE, JsonValue, json_bytes
+from libs.web import add_health, application, bus_ready, require_internal_token
+from libs.wire import JSON_CONTENT_TYPE, JsonValue, Problem, json_bytes
 from services.tracker.answers import delivery_answer, page_answer, parse_cursor, parse_id, progress_answer
 from services.tracker.repository import QueryRepository
 

@@ -10,8 +10,7 @@ from datetime import datetime
 
 from libs.contracts.content import SmsContent
 from libs.contracts.routing import Channel, Lane, MessageClass
-from libs.web import Problem
-from libs.wire import HttpRequest, HttpResponse, JsonValue
+from libs.wire import HttpRequest, HttpResponse, JsonValue, Problem
 from services.gateway.bodies import json_object
 from services.gateway.faults import Faults
 from services.gateway.recipients import client_ids

@@ -16,8 +16,7 @@ from libs.contracts.commands import MAX_CHUNK
 from libs.contracts.content import SmsContent
 from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.contracts.states import DeliveryState
-from libs.web import Problem
-from libs.wire import HttpRequest, HttpResponse, JsonValue
+from libs.wire import HttpRequest, HttpResponse, JsonValue, Problem
 from services.gateway.bodies import json_object
 from services.gateway.faults import Fault, Faults
 from services.gateway.instants import instant

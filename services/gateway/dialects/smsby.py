@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from libs.web import Problem
-from libs.wire import HttpResponse
+from libs.wire import HttpResponse, Problem
 from services.gateway.translation import ReadCall, SendCall
 
 TEXTS = {

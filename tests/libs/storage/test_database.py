@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from deploy.local import ports
+from deploy.local import ports, postgres_programs
 from deploy.local import postgres as local_postgres
 from deploy.local.processes import end, spawn
 from libs.contracts.failures import Unavailable
@@ -170,7 +170,8 @@ class Restartable:
 
     def __init__(self, directory: Path) -> None:
         self._log = directory / "log"
-        self._server = local_postgres.Server(directory / "data", local_postgres.find(), ports.any_free(), "tests-only")
+        programs = postgres_programs.find()
+        self._server = local_postgres.Server(directory / "data", programs, ports.any_free(), "tests-only")
         local_postgres.prepare(self._server, durable=False)
         self.dsn = self._server.dsn("postgres")
 

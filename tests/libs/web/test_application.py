@@ -8,7 +8,8 @@ from prometheus_client import REGISTRY
 
 from libs.contracts.failures import Unavailable
 from libs.telemetry import tracing
-from libs.web import Problem, application, problem_response, read_body
+from libs.web import application, problem_response, read_body
+from libs.wire import Problem
 
 
 async def _raise_problem(request: web.Request) -> web.Response:

@@ -5,7 +5,7 @@ from aiohttp import web
 
 from libs.web import application, bodies, read_body, require_json_content_type
 from libs.web.admission import Admission
-from libs.web.problems import Problem
+from libs.wire import Problem
 
 LIMIT = 100_000
 

@@ -11,7 +11,7 @@ from libs.contracts.audience import Addresses, ClientIds
 from libs.contracts.content import SmsContent
 from libs.contracts.ids import created_at, new_notification_id
 from libs.contracts.routing import Channel, Lane, MessageClass
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway.accepting import STORING_AT_ONCE, Accepting
 from services.gateway.authorization import Principal
 from services.gateway.deadline import Deadline

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway.authorization import Credential, digest_of, prefix_of, require, verify
 from services.gateway.translation import READ, SEND, Demand, Token
 from tests.services.gateway.doubles import (

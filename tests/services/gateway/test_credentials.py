@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway import credentials as module
 from services.gateway.credentials import Credentials
 from services.gateway.translation import READ, SEND, Demand, Token

@@ -9,8 +9,7 @@ import pytest
 
 from libs.contracts.ids import NotificationId
 from libs.storage import Database, migrate
-from libs.web import Problem
-from libs.wire import HttpRequest, HttpResponse
+from libs.wire import HttpRequest, HttpResponse, Problem
 from services.gateway.idempotency import Claim, Record, fingerprint, judge, key_of
 from services.gateway.repository import GatewayRepository
 from services.gateway.schema import MIGRATIONS

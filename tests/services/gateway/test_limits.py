@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.web import Problem
+from libs.wire import Problem
 from services.gateway.authorization import Credential, Tenant
 from services.gateway.limits import RequestLimit
 

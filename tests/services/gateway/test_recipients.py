@@ -1,45 +1,27 @@
-"""Phone numbers: the quick check says what phonenumbers says."""
+"""Who is listed: the numbers themselves are libs.phones's."""
 
-import phonenumbers
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from libs.phones import MAX_FORMATTED
 from services.gateway.faults import Fault
 from services.gateway.recipients import phone_numbers
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"),
-    [
-        ("+48501234567", "+48501234567"),
-        ("+48 501 234 567", "+48501234567"),
-        ("+375 (29) 123-45-67", "+375291234567"),
-        ("+44 (0)7911 123456", "+447911123456"),
-        ("+4407911123456", "+447911123456"),
-        ("+39 02 1234 5678", "+390212345678"),
-        ("+12025550123", "+12025550123"),
-        ("+80012345678", "+80012345678"),
-    ],
-)
-def test_what_is_meant(written: str, meant: str) -> None:
-    assert phone_numbers([written]).addresses == (meant,)
+def test_a_number_stands_once_however_it_is_written() -> None:
+    listed = ["+48 501 234 567", "+375291234567", "+48501234567", "0048501234567"]
+    assert phone_numbers(listed).addresses == ("+48501234567", "+375291234567")
 
 
-def by_the_book(number: str) -> str | None:
-    try:
-        parsed = phonenumbers.parse(number)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(parsed):
-        return None
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164)
+@pytest.mark.parametrize("item", ["hello", "502234567", "+48502", "+999502234567", "+48502234567 ext. 5", 48502234567])
+def test_the_entry_that_is_no_number_is_named_and_not_repeated(item: str | int) -> None:
+    with pytest.raises(Fault, match="entry 1 with its country code") as caught:
+        phone_numbers(["+48501234567", item])
+    assert str(item) not in str(caught.value)
 
 
-@given(st.from_regex(r"\+(1|7|39|44|48|49|33|34|375|380|420|800|999)[0-9]{5,12}", fullmatch=True))
-def test_as_phonenumbers_understands_it(number: str) -> None:
-    try:
-        understood: str | None = phone_numbers([number]).addresses[0]
-    except Fault:
-        understood = None
-    assert understood == by_the_book(number)
+def test_only_so_many_may_need_understanding() -> None:
+    formatted = [f"+48 501 {number:06}" for number in range(MAX_FORMATTED + 1)]
+    plain = [f"+48502{number:06}" for number in range(2 * MAX_FORMATTED)]
+    assert len(phone_numbers(plain + formatted[1:]).addresses) == 3 * MAX_FORMATTED
+    with pytest.raises(Fault, match="more than 1000 formatted"):
+        phone_numbers(plain + formatted)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from libs.contracts.audience import Addresses, ClientIds, StoredAudience
 from libs.contracts.content import StoredContent
 from libs.contracts.routing import Lane
-from services.ingest.validation import MAX_FORMATTED, MAX_URGENT, Invalid, phone, validated
+from libs.phones import MAX_FORMATTED
+from services.ingest.validation import MAX_URGENT, Invalid, validated
 from tests.services.ingest.making import DAY, NOW, notification, phones
 
 ACCEPTED: dict[str, dict[str, Any]] = {
@@ -32,6 +33,7 @@ def test_what_is_in_order_stays_as_it_is(changes: dict[str, Any]) -> None:
     assert validated(given_one) is given_one
 
 
+NO_PHONE = "to.addresses.0: not a possible international phone number"
 EAST = timezone(timedelta(hours=14))
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "ends as it starts": ({"at": NOW, "expires_at": NOW}, "expires_at: not after at"),
@@ -53,9 +55,28 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"content": StoredContent(sha256="a" * 64, size=300_000)},
         "content: does not fit the channel sms",
     ),
-    "not a phone": ({"to": phones("+48600100200", "call me")}, "to.addresses.1: not an international phone number"),
-    "an impossible phone": ({"to": phones("+48 12")}, "to.addresses.0: not a possible phone number"),
-    "an e-mail": ({"to": phones("a@example.org")}, "to.addresses.0: not an international phone number"),
+    "not a phone": (
+        {"to": phones("+48600100200", "call me")},
+        "to.addresses.1: not a possible international phone number",
+    ),
+    "an impossible phone": ({"to": phones("+48 12")}, NO_PHONE),
+    "a plain one of a length that Poland does not have": (
+        {"to": phones("+4860010")},
+        NO_PHONE,
+    ),
+    "a plain one of no country": (
+        {"to": phones("+999600100200")},
+        NO_PHONE,
+    ),
+    "an extension": (
+        {"to": phones("+48600100200 ext. 5")},
+        NO_PHONE,
+    ),
+    "one without its country": (
+        {"to": phones("600100200")},
+        NO_PHONE,
+    ),
+    "an e-mail": ({"to": phones("a@example.org")}, NO_PHONE),
     "too many to put into form": (
         {"lane": Lane.BULK, "to": Addresses(addresses=("+48 600100200",) * (MAX_FORMATTED + 1))},
         "to.addresses: more than 1000 numbers that are not written as +48501234567",
@@ -75,34 +96,18 @@ def test_phones_get_one_form_and_stand_once() -> None:
     assert result.to == phones("+48600100200", "+375291234567")
 
 
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("+48600100200", "+48600100200"),
-        ("+48 600 100 200", "+48600100200"),
-        ("+375 (29) 123-45-67", "+375291234567"),
-        ("tel:+1-201-555-0123", "+12015550123"),
-        ("+４８600100200", "+48600100200"),
-    ],
-)
-def test_a_phone_is_put_into_form(address: str, expected: str) -> None:
-    assert phone(address) == expected
+def test_only_so_many_need_to_be_put_into_form() -> None:
+    plain = tuple(f"+48600{number:06}" for number in range(2 * MAX_FORMATTED))
+    formatted = tuple(f"+48 601{number:06}" for number in range(MAX_FORMATTED))
+    result = validated(notification(lane=Lane.BULK, to=Addresses(addresses=plain + formatted)))
+    assert result.to == Addresses(addresses=plain + tuple(number.replace(" ", "") for number in formatted))
 
 
-@pytest.mark.parametrize(
-    "address", ["600100200", "0048600100200", "+", "+0600100200", "+48600100200 ext. 5", "+999123456789012345", "\0"]
-)
-def test_what_is_no_international_phone_is_refused(address: str) -> None:
-    with pytest.raises(Invalid):
-        phone(address)
-
-
-@given(st.text(max_size=320))
-def test_any_text_is_a_phone_or_refused(address: str) -> None:
+@given(st.text(min_size=1, max_size=320))
+def test_any_address_becomes_a_phone_or_is_refused_without_repeating_it(address: str) -> None:
     try:
-        found = phone(address)
+        result = validated(notification(to=phones(address)))
     except Invalid as error:
-        assert not address or address not in str(error) or len(address) < 12
+        assert str(error) == NO_PHONE
     else:
-        assert phone(found) == found
-        assert found.startswith("+")
+        assert validated(result) is result

@@ -9,8 +9,7 @@ import pytest
 from libs.contracts.audience import ClientIds
 from libs.contracts.content import SmsContent
 from libs.contracts.routing import Channel, Lane, MessageClass
-from libs.web import Problem
-from libs.wire import HttpRequest
+from libs.wire import HttpRequest, Problem
 from services.gateway.dialects.altegio import Altegio, SmsToClients
 from services.gateway.translation import Accepted, Draft
 

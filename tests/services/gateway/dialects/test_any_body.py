@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.audience import ClientIds
-from libs.web import Problem
-from libs.wire import HttpRequest
+from libs.wire import HttpRequest, Problem
 from services.gateway.dialects import DIALECTS, dialect_of
 from services.gateway.translation import Dialect, SendCall
 

@@ -9,8 +9,7 @@ import pytest
 from libs.contracts.audience import Addresses, ClientIds
 from libs.contracts.content import SmsContent
 from libs.contracts.routing import Channel, Lane, MessageClass
-from libs.web import Problem
-from libs.wire import HttpRequest
+from libs.wire import HttpRequest, Problem
 from services.gateway.dialects.native import Native, PostNotification
 from services.gateway.translation import Draft
 
@@ -105,7 +104,7 @@ def test_a_past_instant_is_due_now() -> None:
         ({"to": {"addresses": ["+48501234567", 48501234567]}}, "to.addresses", "entry 1"),
         ({"to": {"addresses": ["+4850123456789"]}}, "to.addresses", "length"),
         ({"to": {"addresses": ["+999501234567"]}}, "to.addresses", "no phone number"),
-        ({"to": {"addresses": ["+٤٨٥٠١٢٣٤٥٦٧"]}}, "to.addresses", "must hold phone numbers"),
+        ({"to": {"addresses": [["+48501234567"]]}}, "to.addresses", "must hold phone numbers"),
         ({"to": {"addresses": ["+48 501 234 567"] * 1001}}, "to.addresses", "more than 1000 formatted"),
         ({"content": ...}, "content", "must be an object"),
         ({"content": "hi"}, "content", "must be an object"),

@@ -1,14 +1,12 @@
 """Requests and answers as plain values, so that dialects and providers can translate without doing I/O."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-JsonValue: TypeAlias = "dict[str, JsonValue] | list[JsonValue] | str | int | float | bool | None"
-Headers: TypeAlias = Mapping[str, str]
+from libs.wire.json_values import JSON_CONTENT_TYPE, JsonValue, json_bytes
 
-JSON_CONTENT_TYPE = "application/json; charset=utf-8"
+Headers: TypeAlias = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +34,3 @@ class HttpResponse:
     def json(cls, status: int, value: JsonValue, headers: Headers | None = None) -> "HttpResponse":
         """An answer with `value` as compact UTF-8 JSON. Raises ValueError for NaN and infinities."""
         return cls(status, {"content-type": JSON_CONTENT_TYPE, **(headers or {})}, json_bytes(value))
-
-
-def json_bytes(value: JsonValue) -> bytes:
-    """`value` as compact UTF-8 JSON. Raises ValueError for NaN, infinities and lone surrogates."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import NoReturn
 
-from libs.web.problems import Problem
-from libs.wire import JsonValue
+from libs.wire.json_values import JsonValue
+from libs.wire.problems import Problem
 
 MAX_CONTAINERS = 200_000  # objects and arrays in one text
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.web import Problem, parse_json
-from libs.wire import JsonValue
+from libs.wire import JsonValue, Problem, parse_json
 
 
 @pytest.mark.parametrize(
