@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -52,8 +53,10 @@ class Bus:
         decode: Decode[M] | None = None,
         rejected: Rejected | None = None,
         max_records: int = 200,
+        linger: timedelta = timedelta(0),
     ) -> None:
-        """Handle a topic's records in batches of at most `max_records`; call it before `start`.
+        """Handle a topic's records in batches of at most `max_records`; call it before `start`. `linger`: how long a
+        batch that is not full waits for more, where nobody waits for what follows.
 
         The handler runs inside the store's transaction; what it returns is published after the commit, and only then
         are the offsets committed. `rejected` says what else to publish for a dead letter.
@@ -62,7 +65,14 @@ class Bus:
             topic, handler, store, service=self._service, publish=self.publish, decode=decode, rejected=rejected
         )
         self._workers.append(
-            Worker(topic, subscription.process, self._settings, service=self._service, max_records=max_records)
+            Worker(
+                topic,
+                subscription.process,
+                self._settings,
+                service=self._service,
+                max_records=max_records,
+                linger=linger.total_seconds(),
+            )
         )
 
     async def start(self) -> None:

@@ -47,9 +47,17 @@ class Worker:
     """One subscription at work in this process."""
 
     def __init__(
-        self, topic: Topic[Message], process: Process, settings: BusSettings, *, service: str, max_records: int
+        self,
+        topic: Topic[Message],
+        process: Process,
+        settings: BusSettings,
+        *,
+        service: str,
+        max_records: int,
+        linger: float = 0,
     ) -> None:
         self.topic = topic
+        self._linger = linger
         self.group = settings.group(service, topic)
         self._name = settings.topic_name(topic)
         self._process = process
@@ -102,7 +110,7 @@ class Worker:
 
     def consumer(self, **options: Any) -> PromptConsumer:
         """The consumer that FastStream asks for when it starts the subscriber."""
-        self._consumer = PromptConsumer(self, **options)
+        self._consumer = PromptConsumer(self, linger=self._linger, **options)
         return self._consumer
 
     async def start(self) -> None:
@@ -233,6 +241,8 @@ class Worker:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._idle.wait()
+                if self._consumer is not None:
+                    await self._consumer.flush()
         except TimeoutError:
             log.warning("a rebalance did not wait for the batch in flight", extra={"topic": self.topic.name})
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import ConsumerStoppedError, KafkaError
 
+from libs.bus.commits import Commits
 from libs.bus.lenient import read_leniently
 
 log = logging.getLogger(__name__)
@@ -40,15 +41,23 @@ class Watcher(Protocol):
 class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     """An aiokafka consumer whose polls wait for records and are watched; one that failed ends FastStream's loop."""
 
-    def __init__(self, watcher: Watcher, **options: Any) -> None:
+    def __init__(self, watcher: Watcher, *, linger: float = 0, **options: Any) -> None:
         super().__init__(**options)
         self._watcher = watcher
+        self._linger = linger
+        self._commits = Commits(super().commit, self.assignment)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Polled:
-        """What is there, or what comes within a second. `timeout_ms` is the caller's idea and not ours."""
+        """What is there, or what comes within a second; then what comes while we linger. `timeout_ms` is the caller's
+        idea and not ours."""
         self._watcher.on_idle(self.lag())
         try:
             polled: Polled = await super().getmany(*partitions, timeout_ms=POLL_MS, max_records=max_records)
+            room = (max_records or 0) - _count(polled)
+            if polled and self._linger and room > 0:
+                self._watcher.on_polled(_count(polled))
+                await asyncio.sleep(self._linger)
+                polled = _joined(polled, await super().getmany(*partitions, max_records=room))
         except ConsumerStoppedError:
             raise
         except Exception as error:
@@ -58,8 +67,22 @@ class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
                 read_leniently()
             self._watcher.on_trouble(error)
             raise ConsumerStoppedError from error
-        self._watcher.on_polled(sum(map(len, polled.values())))
+        self._watcher.on_polled(_count(polled))
         return polled
+
+    async def commit(self, offsets: Mapping[TopicPartition, Any] | None = None) -> None:
+        """Take down that everything handed over is done; Kafka hears of it within `COMMIT_SECONDS`."""
+        if offsets is not None:
+            await super().commit(offsets)
+            return
+        subscription = self._subscription.subscription
+        if subscription is not None and subscription.assignment is not None:
+            self._commits.note(subscription.assignment.all_consumed_offsets())
+
+    async def flush(self) -> None:
+        """Commit now what is done, before the partitions go: what Kafka did not hear of is done again."""
+        await self._commits.flush()
+        self._commits.forget()
 
     def lag(self) -> int | None:
         """Records of the assigned partitions that were not handed over yet; none while nothing is known."""
@@ -83,12 +106,22 @@ class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     async def stop(self) -> None:
         """Leave, bounded: a Kafka that is away would hold the coordination task for ever."""
+        await _bounded(self.flush())
+        self._commits.close()
         if await _bounded(super().stop()):
             return
         log.warning("a consumer is torn down, Kafka is away")
         for part in (self._coordinator, self._fetcher, self._client):
             if part is not None:
                 await _bounded(part.close())
+
+
+def _count(polled: Polled) -> int:
+    return sum(map(len, polled.values()))
+
+
+def _joined(first: Polled, second: Polled) -> Polled:
+    return {partition: [*first.get(partition, ()), *second.get(partition, ())] for partition in {*first, *second}}
 
 
 async def _bounded(closing: Awaitable[None]) -> bool:

@@ -1,6 +1,7 @@
 """The scheduler's process: settings and wiring."""
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.resources import files
 
 from libs import runtime
@@ -17,6 +18,8 @@ from services.scheduler.routes import scheduler_application
 from services.scheduler.settings import SchedulerSettings
 
 SCHEMA = "scheduler"
+# What is accepted for later can wait until what is due now has left: late by this much at the most.
+LINGER = timedelta(milliseconds=100)
 
 
 def wire(bus: Bus, database: Database, settings: SchedulerSettings) -> Releaser:
@@ -31,7 +34,7 @@ def wire(bus: Bus, database: Database, settings: SchedulerSettings) -> Releaser:
         batch=settings.release_batch,
     )
     handlers = SchedulerHandlers(repository, releaser.wake)
-    bus.subscribe(NOTIFICATION_ACCEPTED, handlers.on_notification_accepted, Store(database, SCHEMA))
+    bus.subscribe(NOTIFICATION_ACCEPTED, handlers.on_notification_accepted, Store(database, SCHEMA), linger=LINGER)
     return releaser
 
 

@@ -1,6 +1,7 @@
 """The tracker process."""
 
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from importlib.resources import files
 
 import services.tracker
@@ -29,20 +30,22 @@ from services.tracker.sweeping import OrphanSweep
 SCHEMA = "tracker"
 # What is full of deliveries: 16 chunks of 500 share the price of a transaction and hold their blocks for some 0.1 s.
 CHUNKS = 16
+# Nobody waits for a status, but everybody for the two cores: facts about a single message are folded when it has left.
+LINGER = timedelta(milliseconds=100)
 
 
 def wire(bus: Bus, store: Store) -> None:
     """Subscribe to what the tracker consumes."""
     handlers = TrackerHandlers()
-    bus.subscribe(NOTIFICATION_ACCEPTED, handlers.on_notification_accepted, store)
-    bus.subscribe(NOTIFICATION_REJECTED, handlers.on_notification_rejected, store)
-    bus.subscribe(NOTIFICATION_EXPANDED, handlers.on_notification_expanded, store)
+    bus.subscribe(NOTIFICATION_ACCEPTED, handlers.on_notification_accepted, store, linger=LINGER)
+    bus.subscribe(NOTIFICATION_REJECTED, handlers.on_notification_rejected, store, linger=LINGER)
+    bus.subscribe(NOTIFICATION_EXPANDED, handlers.on_notification_expanded, store, linger=LINGER)
     for lanes in SEND.values():
         for topic in lanes:
-            bus.subscribe(topic, handlers.on_send_deliveries, store, max_records=CHUNKS)
-    bus.subscribe(DELIVERY_SUPPRESSED, handlers.on_delivery_suppressed, store, max_records=CHUNKS)
-    bus.subscribe(DELIVERY_ATTEMPTED, handlers.on_delivery_attempted, store, max_records=CHUNKS)
-    bus.subscribe(RECEIPT_RECEIVED, handlers.on_receipt_received, store, max_records=CHUNKS)
+            bus.subscribe(topic, handlers.on_send_deliveries, store, max_records=CHUNKS, linger=LINGER)
+    bus.subscribe(DELIVERY_SUPPRESSED, handlers.on_delivery_suppressed, store, max_records=CHUNKS, linger=LINGER)
+    bus.subscribe(DELIVERY_ATTEMPTED, handlers.on_delivery_attempted, store, max_records=CHUNKS, linger=LINGER)
+    bus.subscribe(RECEIPT_RECEIVED, handlers.on_receipt_received, store, max_records=CHUNKS, linger=LINGER)
 
 
 async def serve(stack: AsyncExitStack) -> None:

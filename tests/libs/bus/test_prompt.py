@@ -169,5 +169,7 @@ async def test_a_killed_replica_finds_its_partitions_waiting(
         await child.wait()
     killed = time.monotonic()
     async with running(heir):
-        await until(lambda: heir.rows == [2])
+        await until(lambda: 2 in heir.rows)
+        # The first may come again: what is done is committed a moment later.
+        assert heir.rows in ([2], [1, 2])
         print("seconds from kill to redelivery:", round(time.monotonic() - killed, 2))
