@@ -12,6 +12,7 @@ from faststream.kafka import KafkaBroker
 from libs.bus.backoff import delay
 from libs.bus.consuming import Worker
 from libs.bus.creation import check_topics
+from libs.bus.following import Following
 from libs.bus.health import SubscriptionHealth, trouble
 from libs.bus.producing import Producers
 from libs.bus.prompt import PromptConsumer
@@ -20,6 +21,7 @@ from libs.bus.records import C, Decode, Handler, M, Outgoing, Rejected, Transact
 from libs.bus.settings import BusSettings
 from libs.bus.subscription import Subscription
 from libs.contracts.failures import Unavailable
+from libs.contracts.routing import Lane
 from libs.contracts.topics import TOPICS, Topic
 
 log = logging.getLogger(__name__)
@@ -59,21 +61,32 @@ class Bus:
         batch that is not full waits for more, where nobody waits for what follows.
 
         The handler runs inside the store's transaction; what it returns is published after the commit, and only then
-        are the offsets committed. `rejected` says what else to publish for a dead letter.
+        are the offsets committed. On the urgent lane events follow their commands by some 50 ms. `rejected` says what
+        else to publish for a dead letter.
         """
+        following = None
+        if topic.lane is Lane.URGENT:
+            following = Following(self.publish, failed=lambda error: worker.on_trouble(error))  # noqa: PLW0108 - made below
         subscription = Subscription(
-            topic, handler, store, service=self._service, publish=self.publish, decode=decode, rejected=rejected
+            topic,
+            handler,
+            store,
+            service=self._service,
+            publish=self.publish,
+            later=following.add if following else None,
+            decode=decode,
+            rejected=rejected,
         )
-        self._workers.append(
-            Worker(
-                topic,
-                subscription.process,
-                self._settings,
-                service=self._service,
-                max_records=max_records,
-                linger=linger.total_seconds(),
-            )
+        worker = Worker(
+            topic,
+            subscription.process,
+            self._settings,
+            service=self._service,
+            max_records=max_records,
+            linger=linger,
+            following=following,
         )
+        self._workers.append(worker)
 
     async def start(self) -> None:
         """Connect and consume. Waits with back-off, and logs why, while Kafka is away or a topic is missing."""

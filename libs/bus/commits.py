@@ -31,12 +31,13 @@ class Commits:
         self._done: dict[TopicPartition, Any] = {}
         self._told: dict[TopicPartition, Any] = {}
         self._later: asyncio.Task[None] | None = None
+        self._closed = False
 
     def note(self, offsets: Offsets) -> None:
         """These are done."""
         news = {partition: offset for partition, offset in offsets.items() if self._told.get(partition) != offset}
         self._done.update(news)
-        if self._done and (self._later is None or self._later.done()):
+        if self._done and not self._closed and (self._later is None or self._later.done()):
             self._later = asyncio.create_task(self._flush_later())
 
     async def flush(self) -> None:
@@ -63,6 +64,7 @@ class Commits:
 
     def close(self) -> None:
         """Nothing more is committed."""
+        self._closed = True
         if self._later is not None:
             self._later.cancel()
 

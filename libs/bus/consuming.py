@@ -5,6 +5,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
@@ -15,6 +16,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaAckableMessage
 
 from libs.bus.backoff import delay
+from libs.bus.following import Following
 from libs.bus.health import SubscriptionHealth
 from libs.bus.parsing import timestamp_of
 from libs.bus.prompt import PromptConsumer
@@ -39,6 +41,9 @@ USUAL_SESSION_MS = 30_000
 HEARTBEAT_MS = {Lane.URGENT: 1_000}
 USUAL_HEARTBEAT_MS = 3_000
 START_SECONDS = 60.0
+FETCH_WAIT_MS = 500
+# A consumer that lingers is woken at once by as much as a few chunks.
+LINGER_BYTES = 64 * 1024
 
 Process = Callable[[Sequence[RawRecord]], Awaitable[None]]
 
@@ -54,10 +59,12 @@ class Worker:
         *,
         service: str,
         max_records: int,
-        linger: float = 0,
+        linger: timedelta = timedelta(0),
+        following: Following | None = None,
     ) -> None:
         self.topic = topic
         self._linger = linger
+        self._following = following
         self.group = settings.group(service, topic)
         self._name = settings.topic_name(topic)
         self._process = process
@@ -99,6 +106,9 @@ class Worker:
             heartbeat_interval_ms=HEARTBEAT_MS.get(lane, USUAL_HEARTBEAT_MS) if lane else USUAL_HEARTBEAT_MS,
             rebalance_timeout_ms=REBALANCE_MS,
             max_poll_interval_ms=300_000,
+            # Kafka itself waits for more: a lone record wakes neither side.
+            fetch_min_bytes=LINGER_BYTES if self._linger else 1,
+            fetch_max_wait_ms=int(self._linger.total_seconds() * 1000) or FETCH_WAIT_MS,
             fetch_max_bytes=8 * 1024 * 1024,
             max_partition_fetch_bytes=(256 if lane is Lane.URGENT else 1024) * 1024,
             listener=_Drain(self),
@@ -110,7 +120,9 @@ class Worker:
 
     def consumer(self, **options: Any) -> PromptConsumer:
         """The consumer that FastStream asks for when it starts the subscriber."""
-        self._consumer = PromptConsumer(self, linger=self._linger, **options)
+        if self._following is not None:
+            self._following.open()
+        self._consumer = PromptConsumer(self, **options)
         return self._consumer
 
     async def start(self) -> None:
@@ -241,10 +253,28 @@ class Worker:
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self._idle.wait()
-                if self._consumer is not None:
-                    await self._consumer.flush()
+                await self.follow_up()
         except TimeoutError:
             log.warning("a rebalance did not wait for the batch in flight", extra={"topic": self.topic.name})
+
+    def afterwards(self, done: Callable[[], None]) -> None:
+        """See Watcher."""
+        if self._following is None:
+            done()
+        else:
+            self._following.afterwards(done)
+
+    async def follow_up(self) -> None:
+        """See Watcher."""
+        if self._following is not None:
+            await self._following.finish()
+        if self._consumer is not None:
+            await self._consumer.flush()
+
+    def give_up(self) -> None:
+        """See Watcher."""
+        if self._following is not None:
+            self._following.close()
 
     def on_assigned(self) -> None:
         """The rebalance is over."""

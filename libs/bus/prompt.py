@@ -8,7 +8,7 @@ poll may take. Private names of aiokafka used here are pinned by tests/libs/bus/
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -37,27 +37,29 @@ class Watcher(Protocol):
     def on_trouble(self, error: Exception) -> None:
         """A poll failed: the consumer must be replaced."""
 
+    def afterwards(self, done: Callable[[], None]) -> None:
+        """Call `done` when everything that follows from what is done has left."""
+
+    async def follow_up(self) -> None:
+        """Return when everything that follows from what is done has left, and Kafka knows that it is done."""
+
+    def give_up(self) -> None:
+        """What has not left by now comes again."""
+
 
 class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
     """An aiokafka consumer whose polls wait for records and are watched; one that failed ends FastStream's loop."""
 
-    def __init__(self, watcher: Watcher, *, linger: float = 0, **options: Any) -> None:
+    def __init__(self, watcher: Watcher, **options: Any) -> None:
         super().__init__(**options)
         self._watcher = watcher
-        self._linger = linger
         self._commits = Commits(super().commit, self.assignment)
 
     async def getmany(self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None) -> Polled:
-        """What is there, or what comes within a second; then what comes while we linger. `timeout_ms` is the caller's
-        idea and not ours."""
+        """What is there, or what comes within a second. `timeout_ms` is the caller's idea and not ours."""
         self._watcher.on_idle(self.lag())
         try:
             polled: Polled = await super().getmany(*partitions, timeout_ms=POLL_MS, max_records=max_records)
-            room = (max_records or 0) - _count(polled)
-            if polled and self._linger and room > 0:
-                self._watcher.on_polled(_count(polled))
-                await asyncio.sleep(self._linger)
-                polled = _joined(polled, await super().getmany(*partitions, max_records=room))
         except ConsumerStoppedError:
             raise
         except Exception as error:
@@ -67,7 +69,7 @@ class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
                 read_leniently()
             self._watcher.on_trouble(error)
             raise ConsumerStoppedError from error
-        self._watcher.on_polled(_count(polled))
+        self._watcher.on_polled(sum(map(len, polled.values())))
         return polled
 
     async def commit(self, offsets: Mapping[TopicPartition, Any] | None = None) -> None:
@@ -77,7 +79,8 @@ class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             return
         subscription = self._subscription.subscription
         if subscription is not None and subscription.assignment is not None:
-            self._commits.note(subscription.assignment.all_consumed_offsets())
+            done = subscription.assignment.all_consumed_offsets()
+            self._watcher.afterwards(lambda: self._commits.note(done))
 
     async def flush(self) -> None:
         """Commit now what is done, before the partitions go: what Kafka did not hear of is done again."""
@@ -106,7 +109,8 @@ class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     async def stop(self) -> None:
         """Leave, bounded: a Kafka that is away would hold the coordination task for ever."""
-        await _bounded(self.flush())
+        if not await _bounded(self._watcher.follow_up()):
+            self._watcher.give_up()
         self._commits.close()
         if await _bounded(super().stop()):
             return
@@ -114,14 +118,6 @@ class PromptConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         for part in (self._coordinator, self._fetcher, self._client):
             if part is not None:
                 await _bounded(part.close())
-
-
-def _count(polled: Polled) -> int:
-    return sum(map(len, polled.values()))
-
-
-def _joined(first: Polled, second: Polled) -> Polled:
-    return {partition: [*first.get(partition, ()), *second.get(partition, ())] for partition in {*first, *second}}
 
 
 async def _bounded(closing: Awaitable[None]) -> bool:

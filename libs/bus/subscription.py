@@ -50,6 +50,7 @@ class Subscription(Generic[M, C]):
         *,
         service: str,
         publish: Publish,
+        later: Publish | None = None,
         decode: Decode[M] | None = None,
         rejected: Rejected | None = None,
     ) -> None:
@@ -58,6 +59,7 @@ class Subscription(Generic[M, C]):
         self._store = store
         self._service = service
         self._publish = publish
+        self._later = later
         self._decode = decode or decoder_of(topic)
         self._rejected = rejected
         self._tally = Tally()
@@ -128,6 +130,10 @@ class Subscription(Generic[M, C]):
         if effect.committed is not None:
             effect.committed()
         outgoing = [*_in_context(effect.publish, received), *self._rejections(letters)]
+        if self._later is not None:
+            # Commands leave at once; events may follow them.
+            await self._later([one for one in outgoing if one.topic.lane is None])
+            outgoing = [one for one in outgoing if one.topic.lane is not None]
         if outgoing:
             await self._publish(outgoing)
 

@@ -19,7 +19,7 @@ from services.scheduler.settings import SchedulerSettings
 
 SCHEMA = "scheduler"
 # What is accepted for later can wait until what is due now has left: late by this much at the most.
-LINGER = timedelta(milliseconds=100)
+LINGER = timedelta(milliseconds=250)
 
 
 def wire(bus: Bus, database: Database, settings: SchedulerSettings) -> Releaser:

@@ -31,7 +31,7 @@ SCHEMA = "tracker"
 # What is full of deliveries: 16 chunks of 500 share the price of a transaction and hold their blocks for some 0.1 s.
 CHUNKS = 16
 # Nobody waits for a status, but everybody for the two cores: facts about a single message are folded when it has left.
-LINGER = timedelta(milliseconds=100)
+LINGER = timedelta(milliseconds=250)
 
 
 def wire(bus: Bus, store: Store) -> None:

@@ -5,6 +5,7 @@ import inspect
 import signal
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -65,6 +66,15 @@ class Watched:
 
     def on_trouble(self, error: Exception) -> None:
         self.told.append(type(error))
+
+    def afterwards(self, done: Callable[[], None]) -> None:
+        done()
+
+    async def follow_up(self) -> None:
+        """Nothing follows."""
+
+    def give_up(self) -> None:
+        """Nothing is left."""
 
 
 @pytest.mark.parametrize("error", [KafkaError(), CorruptRecordException(), KeyError()])
