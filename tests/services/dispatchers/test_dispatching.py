@@ -282,7 +282,7 @@ async def test_a_throttled_route_is_held_and_costs_no_attempt(world: World) -> N
         assert life.dispatching._hold.until > 0
         world.carrier.script = lambda message: Accepted("ok")
         await until(lambda: len(world.states()) == 4)
-    assert [event.attempts for event in world.events] == [(1, 1, 1, 1)]
+    assert [attempt for event in world.events for attempt in event.attempts] == [1, 1, 1, 1]
 
 
 async def test_a_refused_account_pauses_the_route_and_burns_no_attempt(world: World) -> None:
