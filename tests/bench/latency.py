@@ -125,6 +125,7 @@ async def run(platform: Platform, samples: int, collector: Collector | None) -> 
         if collector is not None:
             await asyncio.sleep(6)  # the services export every five seconds
             collector.print_stages()
+            collector.print_slowest(last="submit http_smsc", count=3)
 
 
 def main() -> None:

@@ -43,6 +43,22 @@ class Collector:
                     self._spans.append((span.trace_id, service, span.name, *times))
         return web.Response(body=b"", content_type="application/x-protobuf")
 
+    def print_slowest(self, *, last: str, count: int) -> None:
+        """Span by span, the traces whose first span named `last` begins latest after the trace."""
+        traces = defaultdict(list)
+        for trace_id, *span in self._spans:
+            traces[trace_id].append(span)
+        lateness = {
+            trace_id: min(span[2] for span in spans if span[1] == last) - min(span[2] for span in spans)
+            for trace_id, spans in traces.items()
+            if any(span[1] == last for span in spans)
+        }
+        for trace_id in sorted(lateness, key=lambda trace: -lateness[trace])[:count]:
+            spans = sorted(traces[trace_id], key=lambda span: span[2])
+            print(f"\nslow trace {trace_id.hex()}{'':<10}{'begins':>10}{'takes':>10}   ms")
+            for service, name, start, end in spans:
+                print(f"{service + ': ' + name:<54}{(start - spans[0][2]) / 1e6:>10.2f}{(end - start) / 1e6:>10.2f}")
+
     def print_stages(self) -> None:
         """A row a span: median begin after the trace's first span, and median length, in ms."""
         traces = defaultdict(list)
