@@ -10,8 +10,10 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
+
+from libs.contracts.routing import Lane
 
 S = TypeVar("S", bound="Settings")
 
@@ -38,6 +40,21 @@ class Setting:
     default: str
     required: bool
     secret: bool
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+ServedLanes = Annotated[tuple[Lane, ...], Field(min_length=1)]
+EVERY_LANE = tuple(Lane)
+
+
+class ServiceSettings(Settings):
+    """What every service with a schema of its own reads. `database` is the DSN of the role that owns the schema, `port`
+    0 takes any free one, `instance` is the replica's stable name."""
+
+    database: SecretStr
+    host: str = "127.0.0.1"
+    port: Port
+    instance: Annotated[str, Field(min_length=1, max_length=64)] = "1"
 
 
 def load(kind: type[S], environ: Mapping[str, str] | None = None) -> S:

@@ -53,9 +53,7 @@ def content_application(database: Database, internal: InternalSettings) -> web.A
 async def serve(stack: AsyncExitStack) -> None:
     """Start in order; the stack stops in reverse."""
     settings = load(IngestSettings)
-    database = await Database.connect(
-        settings.database.get_secret_value(), service=INGEST, max_size=settings.connections
-    )
+    database = await Database.connect(settings.database.get_secret_value(), service=INGEST, max_size=settings.pool_size)
     stack.push_async_callback(database.close)
     await migrate(database, schema=SCHEMA, folder=files("services.ingest") / "migrations")
     bus = Bus(load(BusSettings), service=INGEST, instance=settings.instance)

@@ -4,13 +4,12 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from libs.settings import Settings
 from services.dispatchers.settings import DispatcherSettings, HttpUrl
 from services.dispatchers.sms import PROVIDERS
 from services.dispatchers.sms.account import Account
 
 
-class SmsDispatcherSettings(DispatcherSettings, Settings):
+class SmsDispatcherSettings(DispatcherSettings):
     """Besides what every dispatcher needs: which provider, where, with which key, and the sender a phone shows."""
 
     PREFIX: ClassVar[str] = "DISPATCHER_SMS_"
