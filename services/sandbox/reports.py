@@ -22,7 +22,7 @@ GIVE_UP_AFTER = 3600.0
 CALLS_AT_ONCE = 8
 # Reports due within this time go together: one call for hundreds instead of one for each request.
 GATHER = 0.05
-CODES = {"delivered": "000"}
+CODES = {"on_phone": "000", "delivered": "000", "undelivered": "027"}
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
 
 

@@ -66,6 +66,11 @@ class Inbox:
         self._base.row_factory = sqlite3.Row
         self._base.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;" + _SCHEMA)
 
+    @property
+    def newest(self) -> int:
+        """The id of the newest message, 0 before the first: what arrives with a larger one was not known before."""
+        return self._next - 1
+
     def close(self) -> None:
         """Forget everything."""
         self._base.close()

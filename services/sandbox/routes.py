@@ -22,6 +22,8 @@ GET    /messages       what arrived, newest first
 DELETE /messages       empties the inbox
 POST   /smsc/messages  a simulated SMSC (carrier key needed)
 
+Numbers with a fixed outcome: deploy/demo/magic.csv.
+
 {total} messages shown, {dropped} dropped as too old, {waiting} reports waiting. All of it is in memory only.
 """
 

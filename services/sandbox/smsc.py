@@ -1,9 +1,17 @@
-"""A simulated SMSC over HTTP: takes messages, shows them in the inbox, reports that they were delivered."""
+"""A simulated SMSC over HTTP: takes messages, shows them in the inbox, reports that they were delivered.
 
+Magic recipients fare as services/sandbox/magic.py says. A request may hold them beside ordinary ones, and what happens
+to one message harms no other: a rejection, a throttle and a failure are told as that message's own result, and one that
+gets no answer has no result, which leaves its sender as unsure as no answer at all. The whole answer is held back only
+as long as every message of the request wants it, so in effect when a magic message is alone.
+"""
+
+import asyncio
 import json
 import re
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +20,10 @@ from aiohttp import web
 from libs.contracts.content import MAX_SMS_CHARACTERS
 from libs.web import read_body
 from libs.wire import JsonValue, Problem, json_bytes
+from services.sandbox.magic import TAKING, Answer
 from services.sandbox.reports import Reports
 from services.sandbox.repository import Arrival, Inbox
+from services.sandbox.turns import Turn, Turns
 
 MAX_BODY = 1024 * 1024
 MAX_MESSAGES = 100
@@ -21,6 +31,11 @@ MAX_SENDER = 32
 _REFERENCE = re.compile(r"[0-9a-f]{32}")
 _PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
 _URL = re.compile(r"https?://[^/\s?#@]+/\S*")
+_REFUSALS: Mapping[Answer, Mapping[str, JsonValue]] = {
+    Answer.REJECTED: {"status": "rejected", "code": "barred"},
+    Answer.THROTTLED: {"status": "throttled", "retry_after": 1},
+    Answer.FAILED: {"status": "failed", "code": "system_error"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +64,13 @@ class Smsc:
         self._authorization = f"Bearer {key}".encode()
         self._report_delay = report_delay
         self._now = now
+        self._turns = Turns()
+        self._stopping = asyncio.Event()
 
     def add_to(self, app: web.Application) -> None:
         """Register."""
         app.router.add_post("/smsc/messages", self.post_messages)
+        app.on_shutdown.append(self._stop)
 
     async def post_messages(self, request: web.Request) -> web.Response:
         """Take 1 to 100 messages; a bad one is rejected alone."""
@@ -60,21 +78,52 @@ class Smsc:
         if not secrets.compare_digest(given, self._authorization):
             raise Problem(401, "unauthorized", "The carrier key is missing or wrong.")
         submission = read_submission(_parsed(await read_body(request, limit=MAX_BODY)))
-        good = [message for message in submission.messages if isinstance(message, Arrival)]
-        ids = [self._inbox.provider_message_id(number) for number in self._inbox.arrive(good, self._now())]
-        if ids:
-            self._reports.later(self._report_delay, submission.callback_url, ids, "delivered")
-        return web.Response(body=json_bytes({"results": _results(submission, ids)}), content_type="application/json")
+        turns = self._turns.take(submission.messages)
+        ids = self._take(submission, turns)
+        if len(turns) == len(submission.messages):
+            await self._hold(min(turn.patience for turn in turns.values()))
+        results = _results(submission, ids, turns)
+        return web.Response(body=json_bytes({"results": results}), content_type="application/json")
+
+    def _take(self, submission: Submission, turns: Mapping[int, Turn]) -> Mapping[int, str]:
+        """Deliver what is taken and plan the reports; our id of each, by position in the request."""
+        taken = {
+            at: message
+            for at, message in enumerate(submission.messages)
+            if isinstance(message, Arrival) and (at not in turns or turns[at].answer in TAKING)
+        }
+        newest, url = self._inbox.newest, submission.callback_url
+        numbers = dict(zip(taken, self._inbox.arrive(list(taken.values()), self._now()), strict=True))
+        ids = {at: self._inbox.provider_message_id(number) for at, number in numbers.items()}
+        if ordinary := [given for at, given in ids.items() if at not in turns]:
+            self._reports.later(self._report_delay, url, ordinary, "delivered")
+        for at, turn in turns.items():
+            if numbers.get(at, 0) > newest:  # one that was known already has its reports
+                for delay, status in turn.behaviour.reports:
+                    self._reports.later(delay, url, [ids[at]], status)
+        return ids
+
+    async def _hold(self, seconds: float) -> None:
+        if seconds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+
+    async def _stop(self, app: web.Application) -> None:
+        self._stopping.set()
 
 
-def _results(submission: Submission, ids: Sequence[str]) -> list[JsonValue]:
-    remaining = iter(ids)
-    return [
-        {"reference": reference, "id": next(remaining), "status": "accepted"}
-        if isinstance(message, Arrival)
-        else {"reference": reference, "status": "rejected", "code": message}
-        for reference, message in zip(submission.references, submission.messages, strict=True)
-    ]
+def _results(submission: Submission, ids: Mapping[int, str], turns: Mapping[int, Turn]) -> list[JsonValue]:
+    results: list[JsonValue] = []
+    for at, (reference, message) in enumerate(zip(submission.references, submission.messages, strict=True)):
+        answer = turns[at].answer if at in turns else Answer.ACCEPTED
+        if isinstance(message, str):
+            results.append({"reference": reference, "status": "rejected", "code": message})
+        elif answer is Answer.ACCEPTED:
+            results.append({"reference": reference, "id": ids[at], "status": "accepted"})
+        elif answer in _REFUSALS:
+            results.append({"reference": reference, **_REFUSALS[answer]})
+    return results
 
 
 def read_submission(body: JsonValue) -> Submission:

@@ -75,9 +75,10 @@ def test_it_finds(make: Callable[..., Inbox]) -> None:
 def test_a_key_seen_before_has_its_first_id_and_is_not_shown_again(make: Callable[..., Inbox]) -> None:
     inbox = make()
     first = inbox.arrive([arrival(1), arrival(2), arrival(1)], NOON)
-    again = inbox.arrive([arrival(2), arrival(3)], NOON)
     assert first == [1, 2, 1]
-    assert again == [2, 3]
+    assert inbox.newest == 2
+    assert inbox.arrive([arrival(2), arrival(3)], NOON) == [2, 3]
+    assert inbox.newest == 3
     assert inbox.total == 3
     inbox.clear()
     assert inbox.arrive([arrival(1)], NOON) == [1]
