@@ -37,6 +37,8 @@ DATABASE = "carillon"
 
 # What a process needs of the caller's environment; besides it gets its own settings and TELEMETRY_*.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TMPDIR")
+# What the caller may point elsewhere: to another carrier than the sandbox.
+CALLERS_CHOICE = ("DISPATCHER_SMS_CARRIER_URL", "DISPATCHER_SMS_CARRIER_KEY")
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,10 @@ def command(instance: Instance, platform: Platform, environ: Mapping[str, str]) 
 
 
 def environment(instance: Instance, platform: Platform, environ: Mapping[str, str]) -> dict[str, str]:
-    """Everything the process is told. The caller's own settings for it are kept; ours go before them."""
+    """Everything the process is told. The caller's own settings for it are kept; ours go before them, except for
+    CALLERS_CHOICE."""
     service, secrets = instance.service, platform.secrets
+    callers = {name: value for name, value in environ.items() if name.startswith(service.prefix)}
     own = {
         "HOST": "127.0.0.1",
         "PORT": str(instance.port),
@@ -116,8 +120,9 @@ def environment(instance: Instance, platform: Platform, environ: Mapping[str, st
     }
     return {
         **{name: value for name, value in environ.items() if name in PASSED_ON or name.startswith("TELEMETRY_")},
-        **{name: value for name, value in environ.items() if name.startswith(service.prefix)},
+        **callers,
         **{service.prefix + name: value for name, value in own.items()},
+        **{name: value for name, value in callers.items() if name in CALLERS_CHOICE},
         "KAFKA_BOOTSTRAP_SERVERS": platform.kafka,
         "INTERNAL_TOKEN": secrets.internal_token,
         "INTERNAL_INGEST_URL": platform.first("ingest").url,
