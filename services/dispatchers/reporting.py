@@ -1,4 +1,4 @@
-"""Publishes what was recorded and marks it; what cannot be published now is left to the sweeper."""
+"""Publishes what was recorded and marks it, and tries again while Kafka is away; a long backlog is the sweeper's."""
 
 import asyncio
 import logging
@@ -21,6 +21,9 @@ AT_ONCE = 64
 # Nothing waits for the mark "reported": it is written for many claims together.
 MARK_AT = 64
 MARK_AFTER = 0.5  # seconds
+TRY_AGAIN = 1.0  # seconds
+# Some 20 KB each: what an outage adds to it stays in Postgres.
+MOST_KEPT = 1_000
 
 
 class Publisher(Protocol):
@@ -76,7 +79,12 @@ class Reporter:
         try:
             await self._bus.publish(batch)
         except Unavailable as error:
-            logger.warning("left to the sweeper", extra={"reason": str(error), "claims": len(batch)})
+            keep = len(self._recorded) < MOST_KEPT
+            what = "reports wait for Kafka" if keep else "left to the sweeper"
+            logger.warning(what, extra={"reason": str(error), "claims": len(batch)})
+            if keep:
+                self._recorded = [*batch, *self._recorded]
+                await asyncio.sleep(TRY_AGAIN)
             return
         self._to_mark += [_claim(outgoing) for outgoing in batch]
 

@@ -47,12 +47,14 @@ SELECT count(*) FROM lost
 SETTLE_EXPIRED = _SETTLE.format(which="channel = $1 AND state = 'held' AND lease_until < now()")
 SETTLE_EARLIER = _SETTLE.format(which="channel = $1 AND state = 'held' AND owner = $3 AND incarnation <> $4")
 
-# Taking the report over for another lease keeps a second sweeper away from it.
+# Taking the report over for another lease keeps a second sweeper away from it. What an earlier life of this replica
+# left waits for no lease.
 TAKE_UNREPORTED = """
 UPDATE dispatch.claim k SET lease_until = now() + $3
 FROM dispatch.chunk c
 WHERE c.chunk_id = k.chunk_id AND k.claim_id IN (
-    SELECT claim_id FROM dispatch.claim WHERE channel = $1 AND state = 'done' AND lease_until < now()
+    SELECT claim_id FROM dispatch.claim WHERE channel = $1 AND state = 'done'
+      AND (lease_until < now() OR owner = $4 AND incarnation <> $5)
     ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED)
 RETURNING k.result, c.traceparent
 """
@@ -96,8 +98,9 @@ class UpkeepRepository:
         return int(await connection.fetchval(SETTLE_EARLIER, self._channel, ROWS_AT_ONCE, instance, incarnation) or 0)
 
     async def take_unreported(self, connection: Connection) -> Sequence[Unreported]:
-        """Recorded claims whose owner did not report them in time, a batch of the oldest."""
-        rows = await connection.fetch(TAKE_UNREPORTED, self._channel, 100, REPORT_LEASE)
+        """Recorded claims whose owner did not report them in time or has died, a batch of the oldest."""
+        instance, incarnation = self._owner.instance, self._owner.incarnation
+        rows = await connection.fetch(TAKE_UNREPORTED, self._channel, 100, REPORT_LEASE, instance, incarnation)
         return [Unreported(unpacked(row["result"]), row["traceparent"]) for row in rows]
 
     async def forget(self, connection: Connection) -> bool:
