@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field, model_validator
 from libs.contracts.content import Content
 from libs.contracts.envelope import Message
 from libs.contracts.ids import ChunkId, NotificationId
+from libs.contracts.model import require_same_length
 from libs.contracts.notification import Notification
 from libs.contracts.routing import Channel, Lane, MessageClass
 
@@ -63,7 +64,6 @@ class SendDeliveries(Message):
 
     @model_validator(mode="after")
     def columns_agree(self) -> Self:
-        """Refuse a chunk whose columns differ in length: its rows would be shifted against each other."""
-        if len(self.client_ids) != len(self.addresses):
-            raise ValueError("client_ids and addresses differ in length")
+        """Refuse columns of different length."""
+        require_same_length(self.client_ids, self.addresses)
         return self

@@ -7,14 +7,10 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from libs.contracts.envelope import Message
 from libs.contracts.ids import ChunkId, NotificationId
+from libs.contracts.model import require_same_length
 from libs.contracts.notification import Notification
 from libs.contracts.routing import Channel, Lane
 from libs.contracts.states import DeliveryState
-
-
-def _same_length(*columns: tuple[object, ...]) -> None:
-    if len({len(column) for column in columns}) > 1:
-        raise ValueError("columns differ in length")
 
 
 class NotificationAccepted(Message):
@@ -61,7 +57,7 @@ class DeliverySuppressed(Message):
     @model_validator(mode="after")
     def columns_agree(self) -> Self:
         """Refuse columns of different length."""
-        _same_length(self.client_ids, self.rules)
+        require_same_length(self.client_ids, self.rules)
         return self
 
 
@@ -107,7 +103,7 @@ class DeliveryAttempted(Message):
     @model_validator(mode="after")
     def columns_agree(self) -> Self:
         """Refuse columns of different length."""
-        _same_length(self.numbers, self.attempts, self.states, self.reasons, self.provider_message_ids)
+        require_same_length(self.numbers, self.attempts, self.states, self.reasons, self.provider_message_ids)
         return self
 
 
@@ -128,5 +124,5 @@ class ReceiptReceived(Message):
     @model_validator(mode="after")
     def columns_agree(self) -> Self:
         """Refuse columns of different length."""
-        _same_length(self.provider_message_ids, self.states, self.codes, self.reported_at)
+        require_same_length(self.provider_message_ids, self.states, self.codes, self.reported_at)
         return self
