@@ -53,20 +53,23 @@ class Worker:
 
     def __init__(
         self,
-        topic: Topic[Message],
+        topics: Sequence[Topic[Message]],
         process: Process,
         settings: BusSettings,
         *,
+        name: str,
         service: str,
         max_records: int,
         linger: timedelta = timedelta(0),
         following: Following | None = None,
     ) -> None:
-        self.topic = topic
+        self.topics = topics
+        self.name = name
+        self._lane = topics[0].lane if len({topic.lane for topic in topics}) == 1 else None
         self._linger = linger
         self._following = following
-        self.group = settings.group(service, topic)
-        self._name = settings.topic_name(topic)
+        self.group = settings.group(service, name)
+        self._own_names = {settings.topic_name(topic): topic.name for topic in topics}
         self._process = process
         self._max_records = max_records
         self._subscriber: Any = None
@@ -91,9 +94,9 @@ class Worker:
         """Declare the subscriber on a FastStream broker."""
         self._stopping = False
         self._hurry.clear()
-        lane = self.topic.lane
+        lane = self._lane
         self._subscriber = broker.subscriber(
-            self._name,
+            *self._own_names,
             batch=True,
             max_records=self._max_records,
             batch_timeout_ms=1,  # PromptConsumer does the waiting; this is FastStream's sleep after an empty poll
@@ -157,7 +160,7 @@ class Worker:
         lag = consumer.lag() if consumer else None
         ages = [age for age in (answered, since_work) if age is not None]
         return SubscriptionHealth(
-            topic=self.topic.name,
+            topic=self.name,
             assigned=tuple(assigned),
             lag=None if lag is None else lag + self._in_work,
             poll_age=min(ages) if ages else None,
@@ -189,7 +192,7 @@ class Worker:
 
     def _raw(self, record: "ConsumerRecord[bytes, bytes]") -> RawRecord:
         return RawRecord(
-            topic=self.topic.name,
+            topic=self._own_names[record.topic],
             partition=record.partition,
             offset=record.offset,
             timestamp=timestamp_of(record.timestamp),
@@ -201,13 +204,13 @@ class Worker:
     async def _back_off(self, error: Exception) -> None:
         seconds = delay(self._failures)
         self._failures += 1
-        metrics.BUS_REWINDS.labels(self.topic.name).inc()
+        metrics.BUS_REWINDS.labels(self.name).inc()
         level = logging.WARNING if isinstance(error, Unavailable) else logging.ERROR
         cause = error.__cause__ or error
         log.log(
             level,
             "a batch must come again",
-            extra={"topic": self.topic.name, "error": type(cause).__name__, "in_seconds": round(seconds, 2)},
+            extra={"topic": self.name, "error": type(cause).__name__, "in_seconds": round(seconds, 2)},
         )
         # A stop or a rebalance does not wait for the end of a back-off.
         with contextlib.suppress(TimeoutError):
@@ -216,8 +219,8 @@ class Worker:
 
     def _give_up(self, reason: str) -> None:
         self._stopped = reason
-        metrics.BUS_STOPPED.labels(self.topic.name).set(1)
-        log.critical("a consumer stopped for good", extra={"topic": self.topic.name, "reason": reason})
+        metrics.BUS_STOPPED.labels(self.name).set(1)
+        log.critical("a consumer stopped for good", extra={"topic": self.name, "reason": reason})
         # From inside the batch it cannot be stopped: stopping waits for the batch.
         self._repair = asyncio.create_task(self._subscriber.stop())
 
@@ -229,7 +232,7 @@ class Worker:
             self._done_at, self._work_since, self._in_work = time.monotonic(), None, 0
         self._idle.set()
         if lag is not None:
-            metrics.BUS_LAG.labels(self.topic.name).set(lag)
+            metrics.BUS_LAG.labels(self.name).set(lag)
 
     def on_polled(self, records: int) -> None:
         """See Watcher."""
@@ -241,7 +244,7 @@ class Worker:
 
     def on_trouble(self, error: Exception) -> None:
         """See Watcher."""
-        about = {"topic": self.topic.name, "error": type(error).__name__}
+        about = {"topic": self.name, "error": type(error).__name__}
         log.error("a poll failed, the consumer is replaced", extra=about)
         if not self._stopping and (self._repair is None or self._repair.done()):
             self._repair = asyncio.create_task(self._replace())
@@ -255,7 +258,7 @@ class Worker:
                 await self._idle.wait()
                 await self.follow_up()
         except TimeoutError:
-            log.warning("a rebalance did not wait for the batch in flight", extra={"topic": self.topic.name})
+            log.warning("a rebalance did not wait for the batch in flight", extra={"topic": self.name})
 
     def afterwards(self, done: Callable[[], None]) -> None:
         """See Watcher."""
@@ -288,12 +291,12 @@ class Worker:
             await asyncio.sleep(delay(self._troubles))
             self._troubles += 1
             self._restarts += 1
-            metrics.BUS_RESTARTS.labels(self.topic.name).inc()
+            metrics.BUS_RESTARTS.labels(self.name).inc()
             try:
                 await self._subscriber.stop()
                 await self.start()
             except (KafkaError, OSError, TimeoutError) as error:
-                about = {"topic": self.topic.name, "error": type(error).__name__}
+                about = {"topic": self.name, "error": type(error).__name__}
                 log.warning("a consumer did not start", extra=about)
             else:
                 return

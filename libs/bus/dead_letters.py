@@ -3,17 +3,21 @@
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 MAX_CONSECUTIVE = 50
 WINDOW = 1000
 MAX_IN_WINDOW = WINDOW // 20
 
 
+Partition: TypeAlias = tuple[str, int]
+"""A topic and the number of its partition."""
+
+
 class Judged(NamedTuple):
     """One record and whether it became a dead letter."""
 
-    partition: int
+    partition: Partition
     offset: int
     buried: bool
 
@@ -25,7 +29,7 @@ class Tally:
 
     consecutive: int = 0
     recent: tuple[bool, ...] = ()
-    counted: Mapping[int, int] = field(default_factory=dict)
+    counted: Mapping[Partition, int] = field(default_factory=dict)
 
     def after(self, judged: Iterable[Judged]) -> tuple["Tally", str | None]:
         """The tally with these records in it, and why the consumer must stop (none: it need not).

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 # Kafka answers a fetch at least twice a second; a batch is given up after a minute.
 MAX_POLL_AGE = 30.0
 MAX_WORK_AGE = 75.0
+# A consumer without partitions is a spare one when it has waited this long.
+SPARE_AFTER = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,14 +30,22 @@ class SubscriptionHealth:
     joined: bool
 
 
-def trouble(health: SubscriptionHealth) -> str | None:
-    """Why this subscription does not move, or none. No partitions is no trouble: there may be more replicas."""
+def trouble(health: SubscriptionHealth, *, age: float) -> str | None:  # noqa: PLR0911 - a line a case
+    """Why this subscription does not move, or none; `age` is how many seconds ago the process began to consume.
+
+    Lag is no trouble: a backlog is worked off fastest by who is ready. Nor is having no partitions, but for a new one:
+    there may be more replicas than partitions.
+    """
     if health.stopped is not None:
         return health.stopped
     if not health.joined:
         return "it is not in its group"
     if health.work_age is not None:
         return f"a batch has been in work for {health.work_age:.0f} s" if health.work_age > MAX_WORK_AGE else None
-    if health.assigned and health.poll_age is not None and health.poll_age > MAX_POLL_AGE:
+    if not health.assigned:
+        return "it has no partitions yet" if age < SPARE_AFTER else None
+    if health.poll_age is None:
+        return "Kafka has not answered it yet" if age < SPARE_AFTER else "Kafka has never answered it"
+    if health.poll_age > MAX_POLL_AGE:
         return f"Kafka has not answered for {health.poll_age:.0f} s"
     return None

@@ -27,10 +27,10 @@ class BusSettings(Settings):
         """What Kafka knows `topic` as."""
         return self.topic_prefix + topic.name
 
-    def group(self, service: str, topic: Topic[Message]) -> str:
-        """The consumer group of a service's subscription.
+    def group(self, service: str, name: str) -> str:
+        """The consumer group of a service's subscription `name`.
 
         One group per subscription: members of one group rebalance together, so the urgent lane would stand still
         whenever a bulk consumer comes, goes or drains.
         """
-        return f"{self.topic_prefix}{service}.{topic.name}"
+        return f"{self.topic_prefix}{service}.{name}"

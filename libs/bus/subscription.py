@@ -40,7 +40,10 @@ class Batch(Generic[M]):
 
 
 class Subscription(Generic[M, C]):
-    """One topic's records on their way through one handler. Knows nothing of Kafka: values in, effects out."""
+    """Records of one kind on their way through one handler. Knows nothing of Kafka: values in, effects out.
+
+    `topic` is the one they come from, or one of several with the same message; `name` is how metrics and logs call it.
+    """
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Subscription(Generic[M, C]):
         handler: Handler[M, C],
         store: Transactions[C],
         *,
+        name: str,
         service: str,
         publish: Publish,
         later: Publish | None = None,
@@ -55,6 +59,7 @@ class Subscription(Generic[M, C]):
         rejected: Rejected | None = None,
     ) -> None:
         self._topic = topic
+        self._name = name
         self._handler = handler
         self._store = store
         self._service = service
@@ -79,9 +84,9 @@ class Subscription(Generic[M, C]):
         except TimeoutError as error:
             if not bound.expired():
                 raise
-            raise Unavailable(f"a batch of {self._topic.name} took longer than {BATCH_SECONDS:.0f} s") from error
-        metrics.BUS_RECORDS.labels(self._topic.name).inc(len(own))
-        metrics.BUS_BATCHES.labels(self._topic.name).inc()
+            raise Unavailable(f"a batch of {self._name} took longer than {BATCH_SECONDS:.0f} s") from error
+        metrics.BUS_RECORDS.labels(self._name).inc(len(own))
+        metrics.BUS_BATCHES.labels(self._name).inc()
 
     async def _bring_through(self, batch: Batch[M]) -> None:
         tally = self._counted(batch.letters, batch.raw)
@@ -92,7 +97,7 @@ class Subscription(Generic[M, C]):
         except Exception as error:  # noqa: BLE001 - which record it was is found out one by one
             log.warning(
                 "a batch failed, its records are tried one by one",
-                extra={"topic": self._topic.name, "records": len(batch.raw), "error": _where(error)},
+                extra={"topic": self._name, "records": len(batch.raw), "error": _where(error)},
             )
             await self._handle_one_by_one(batch)
         else:
@@ -101,9 +106,9 @@ class Subscription(Generic[M, C]):
 
     async def _handle_one_by_one(self, batch: Batch[M]) -> None:
         letters = list(batch.letters)
-        by_place = {(received.partition, received.offset): received for received in batch.received}
+        by_place = {_place(received): received for received in batch.received}
         for number, raw in enumerate(batch.raw, start=1):
-            received = by_place.get((raw.partition, raw.offset))
+            received = by_place.get(_place(raw))
             if received is None:
                 continue
             try:
@@ -154,9 +159,9 @@ class Subscription(Generic[M, C]):
 
     def _counted(self, letters: Sequence[DeadLetter], records: Sequence[RawRecord]) -> Tally:
         """The tally with these records. Raises TooManyDeadLetters."""
-        buried = {(letter.partition, letter.offset) for letter in letters}
+        buried = {_place(letter) for letter in letters}
         tally, reason = self._tally.after(
-            Judged(record.partition, record.offset, (record.partition, record.offset) in buried) for record in records
+            Judged((record.topic, record.partition), record.offset, _place(record) in buried) for record in records
         )
         if reason is not None:
             latest = letters[-1]
@@ -188,6 +193,10 @@ def _in_context(outgoing: Sequence[Outgoing], received: Sequence[Received[M]]) -
         else one
         for one in outgoing
     ]
+
+
+def _place(record: RawRecord | Received[M] | DeadLetter) -> tuple[str, int, int]:
+    return record.topic, record.partition, record.offset
 
 
 def _letter(record: RawRecord, error_class: str, reason: str) -> DeadLetter:

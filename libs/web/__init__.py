@@ -2,7 +2,7 @@
 
 from libs.web.application import application
 from libs.web.bodies import read_body, require_json_content_type
-from libs.web.health import Check, add_health, bus_ready
+from libs.web.health import Check, add_health
 from libs.web.problems import problem_response
 from libs.web.server import Server
 from libs.web.tokens import require_internal_token
@@ -12,7 +12,6 @@ __all__ = [
     "Server",
     "add_health",
     "application",
-    "bus_ready",
     "problem_response",
     "read_body",
     "require_internal_token",

@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -17,24 +16,6 @@ logger = logging.getLogger(__name__)
 Check: TypeAlias = Callable[[], Awaitable[None]]
 
 CHECK_TIMEOUT = 3.0
-MAX_POLL_AGE = 30.0
-MAX_WORK_AGE = 120.0
-SPARE_AFTER = 30.0  # a consumer without partitions is a spare one when it has waited this long
-
-
-class Subscription(Protocol):
-    """How a subscription stands, as the bus tells it. Ages in seconds."""
-
-    @property
-    def topic(self) -> str: ...
-    @property
-    def assigned(self) -> Sequence[int]: ...
-    @property
-    def poll_age(self) -> float | None: ...
-    @property
-    def work_age(self) -> float | None: ...
-    @property
-    def stopped(self) -> str | None: ...
 
 
 def add_health(app: web.Application, checks: Mapping[str, Check]) -> None:
@@ -44,22 +25,6 @@ def add_health(app: web.Application, checks: Mapping[str, Check]) -> None:
     app.router.add_get("/health/live", _live)
     app.router.add_get("/health/ready", health.ready)
     app.router.add_get("/metrics", _metrics)
-
-
-def bus_ready(health: Callable[[], Sequence[Subscription]]) -> Check:
-    """The check for `add_health` from `bus.health`: each subscription has partitions, polls and gets on.
-
-    Lag is no reason: a backlog is worked off fastest by who is ready.
-    """
-    began = time.monotonic()
-
-    async def check() -> None:
-        is_new = time.monotonic() - began < SPARE_AFTER
-        reasons = [reason for one in health() if (reason := _trouble(one, is_new)) is not None]
-        if reasons:
-            raise Unavailable("; ".join(reasons))
-
-    return check
 
 
 class _Health:
@@ -92,20 +57,6 @@ async def _reason(check: Check) -> str | None:
     except Exception as error:
         logger.exception("a health check failed")
         return type(error).__name__
-    return None
-
-
-def _trouble(one: Subscription, is_new: bool) -> str | None:
-    if one.stopped is not None:
-        return f"{one.topic}: stopped: {one.stopped}"
-    if not one.assigned and is_new:
-        return f"{one.topic}: no partitions yet"
-    if one.work_age is not None:
-        return f"{one.topic}: busy with one batch for {one.work_age:.0f} s" if one.work_age > MAX_WORK_AGE else None
-    if one.poll_age is None:
-        return f"{one.topic}: not polled yet"
-    if one.poll_age > MAX_POLL_AGE:
-        return f"{one.topic}: last poll {one.poll_age:.0f} s ago"
     return None
 
 

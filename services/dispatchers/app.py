@@ -12,7 +12,7 @@ from libs.contracts.routing import Channel, Lane
 from libs.contracts.topics import DISPATCHER_SMS
 from libs.settings import load
 from libs.storage import Database, migrate
-from libs.web import Server, add_health, application, bus_ready
+from libs.web import Server, add_health, application
 from services import dispatchers
 from services.dispatchers.dispatching import SCHEMA, Dispatching, Limits, partitions_of, wire
 from services.dispatchers.http import HttpCarrier, HttpTransport
@@ -58,7 +58,7 @@ async def serve_sms(stack: AsyncExitStack) -> None:
 
     app = application()
     ReceiptRoutes({provider.name: provider}, settings.receipt_secret, bus, now).add_to(app)
-    add_health(app, {"postgres": database.ping, "bus": bus_ready(bus.health), provider.name: dispatching.check_route})
+    add_health(app, {"postgres": database.ping, "bus": bus.check, provider.name: dispatching.check_route})
     server = Server(app, settings.host, settings.port)
     await server.start()
     stack.push_async_callback(server.stop)

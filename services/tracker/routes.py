@@ -11,7 +11,7 @@ from libs.contracts.envelope import TenantId
 from libs.contracts.ids import NotificationId
 from libs.contracts.states import DeliveryState
 from libs.storage import Database
-from libs.web import add_health, application, bus_ready, require_internal_token
+from libs.web import add_health, application, require_internal_token
 from libs.wire import JSON_CONTENT_TYPE, JsonValue, Problem, json_bytes
 from services.tracker.answers import delivery_answer, page_answer, parse_cursor, parse_id, progress_answer
 from services.tracker.repository import QueryRepository
@@ -29,7 +29,7 @@ def routes(bus: Bus, database: Database, token: SecretStr) -> web.Application:
     app.router.add_get("/notifications/{id}", queries.notification)
     app.router.add_get("/notifications/{id}/deliveries", queries.deliveries)
     app.router.add_get("/deliveries/{id}", queries.delivery)
-    add_health(app, {"postgres": database.ping, "kafka": bus_ready(bus.health)})
+    add_health(app, {"postgres": database.ping, "bus": bus.check})
     return app
 
 

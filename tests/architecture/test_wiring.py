@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from libs.contracts.routing import Channel, Lane
-from libs.contracts.topics import AUDIENCE, DISPATCHER_SMS, INGEST, SCHEDULER, TOPICS, TRACKER
+from libs.contracts.topics import AUDIENCE, DISPATCHER_SMS, INGEST, SCHEDULER, TOPICS, TRACKER, Topic
 from services.audience import app as audience
 from services.audience.settings import AudienceSettings
 from services.dispatchers import app as dispatchers
@@ -33,8 +33,9 @@ class RecordingBus:
         self.handlers: dict[str, str] = {}
 
     def subscribe(self, topic: Any, handler: Callable[..., object], store: object, **options: object) -> None:
-        assert topic.name not in self.handlers
-        self.handlers[topic.name] = cast("Any", handler).__name__
+        for one in (topic,) if isinstance(topic, Topic) else topic:
+            assert one.name not in self.handlers
+            self.handlers[one.name] = cast("Any", handler).__name__
 
     async def publish(self, outgoing: object) -> None:
         raise AssertionError("wiring publishes nothing")

@@ -67,7 +67,7 @@ class Outside:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.servers)
         await admin.start()
         try:
-            offsets = await admin.list_consumer_group_offsets(self._settings.group(service, topic))
+            offsets = await admin.list_consumer_group_offsets(self._settings.group(service, topic.name))
         finally:
             await admin.close()
         return {

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,7 +27,9 @@ Records = Sequence[Received[NotificationExpanded]]
 class Listener:
     """A service with one subscription; `gate` holds its handler back, `failures` are raised one per batch."""
 
-    def __init__(self, settings: BusSettings, topic: Numbers, *, instance: str = "1", **options: Any) -> None:
+    def __init__(
+        self, settings: BusSettings, topic: Numbers | Sequence[Numbers], *, instance: str = "1", **options: Any
+    ) -> None:
         self.store = MemoryStore()
         self.records: list[Received[NotificationExpanded]] = []
         self.batches: list[list[int]] = []
@@ -89,6 +92,23 @@ async def test_what_is_published_arrives(settings: BusSettings, topic: Numbers) 
     assert {record.partition for record in listener.records} == {0, 1, 2}
     assert {record.topic for record in listener.records} == {topic.name}
     assert list(health.assigned) == [0, 1, 2]
+
+
+async def test_one_subscription_reads_several_topics(settings: BusSettings, topic: Numbers, outside: Outside) -> None:
+    topics = [replace(topic, name=f"{topic.name}.{lane}") for lane in ("urgent", "bulk")]
+    await create_topics(settings, topics)
+    listener = Listener(settings, topics)
+    async with running(listener):
+        for one in topics:
+            await outside.write(one, [*values(*range(10)), b"{"], partition=0)
+        await until(lambda: len(listener.records) == 20)
+        await until(lambda: len(listener.store.letters) == 2)
+        await listener.bus.check()
+    assert [(one.topic, one.offset) for one in sorted(listener.records, key=lambda one: (one.topic, one.offset))] == [
+        (one.name, offset) for one in sorted(topics, key=lambda one: one.name) for offset in range(10)
+    ]
+    assert set(listener.store.letters) == {(one.name, 0, 10) for one in topics}
+    assert listener.bus.health()[0].topic == topic.name
 
 
 async def test_partition_and_trace_context_are_the_callers(settings: BusSettings, topic: Numbers) -> None:

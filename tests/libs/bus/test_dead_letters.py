@@ -8,7 +8,7 @@ from libs.bus.dead_letters import Judged, Tally
 
 
 def records(buried: Sequence[bool], *, first: int = 0, partition: int = 0) -> list[Judged]:
-    return [Judged(partition, first + number, one) for number, one in enumerate(buried)]
+    return [Judged(("t", partition), first + number, one) for number, one in enumerate(buried)]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_partitions_have_offsets_of_their_own() -> None:
 def test_it_stops_at_the_record_that_is_one_too_many() -> None:
     tally, reason = Tally().after(records([True] * 60 + [False] * 1000))
     assert reason is not None
-    assert tally.counted == {0: 50}
+    assert tally.counted == {("t", 0): 50}
 
 
 @given(st.lists(st.booleans(), max_size=300), st.integers(1, 50))

@@ -13,7 +13,7 @@ def test_servers_are_a_list() -> None:
 def test_topics_and_groups_have_the_prefix() -> None:
     settings = BusSettings(topic_prefix="staging.")
     assert settings.topic_name(SEND_SMS.urgent) == "staging.send.sms.urgent"
-    assert settings.group("tracker", SEND_SMS.urgent) == "staging.tracker.send.sms.urgent"
+    assert settings.group("tracker", "send.sms.urgent") == "staging.tracker.send.sms.urgent"
 
 
 @pytest.mark.parametrize("prefix", ["a b", "é", "x" * 101])

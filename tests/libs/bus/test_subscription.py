@@ -53,7 +53,13 @@ class Service:
 
     def subscription(self, **options: Any) -> Subscription[NotificationExpanded, list[int]]:
         return Subscription(
-            NOTIFICATION_EXPANDED, self.handle, self.store, service="tests", publish=self.publish, **options
+            NOTIFICATION_EXPANDED,
+            self.handle,
+            self.store,
+            name="notification.expanded",
+            service="tests",
+            publish=self.publish,
+            **options,
         )
 
 

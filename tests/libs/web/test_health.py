@@ -1,12 +1,10 @@
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import pytest
 from pydantic import SecretStr
 
 from libs.contracts.failures import Unavailable
-from libs.web import add_health, application, bus_ready, health, require_internal_token
+from libs.web import add_health, application, health, require_internal_token
 
 
 async def _fine() -> None:
@@ -103,41 +101,3 @@ async def test_the_internal_token(listen) -> None:
 def test_an_empty_token_protects_nothing() -> None:
     with pytest.raises(ValueError, match="empty"):
         require_internal_token(SecretStr(""))
-
-
-@dataclass(frozen=True)
-class Subscription:
-    topic: str = "expand.audience.bulk"
-    assigned: Sequence[int] = (0, 1)
-    poll_age: float | None = 0.5
-    work_age: float | None = None
-    stopped: str | None = None
-
-
-FINE = Subscription()
-
-
-@pytest.mark.parametrize(
-    ("one", "reason"),
-    [
-        (FINE, None),
-        (replace(FINE, work_age=60, poll_age=60), None),
-        (replace(FINE, assigned=()), "no partitions yet"),
-        (replace(FINE, poll_age=None), "not polled yet"),
-        (replace(FINE, poll_age=31), "last poll 31 s ago"),
-        (replace(FINE, work_age=121), "busy with one batch for 121 s"),
-        (replace(FINE, stopped="51 dead letters in a row"), "stopped: 51 dead letters in a row"),
-    ],
-)
-async def test_when_the_bus_is_ready(one: Subscription, reason: str | None) -> None:
-    check = bus_ready(lambda: [FINE, one])
-    if reason is None:
-        await check()
-    else:
-        with pytest.raises(Unavailable, match=rf"^expand\.audience\.bulk: {reason}$"):
-            await check()
-
-
-async def test_a_spare_consumer_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "SPARE_AFTER", 0.0)
-    await bus_ready(lambda: [replace(FINE, assigned=())])()
