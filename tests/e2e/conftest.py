@@ -4,10 +4,11 @@ import os
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import psutil
 import pytest
 
@@ -15,6 +16,7 @@ from deploy.local import demo, leftovers
 from deploy.local.files import read_object
 from deploy.local.layout import CHECKOUT, Layout
 from deploy.local.processes import Command, end, spawn
+from tests.e2e.caller import Caller
 
 START = 120.0
 
@@ -61,3 +63,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatfo
         end(process, command.stop_signal, within=60)
     assert len(started) >= len(leftovers.alive(layout)) == 0
     assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+async def caller(platform: RunningPlatform) -> AsyncIterator[Caller]:
+    """Who calls the native API as the demo tenant."""
+    async with aiohttp.ClientSession() as session:
+        yield Caller(session, platform)

@@ -4,14 +4,13 @@ import asyncio
 import csv
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import pytest
 
 from deploy.local import demo
+from tests.e2e.caller import Caller
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.xdist_group("platform")]
 ROWS = list(csv.DictReader((demo.FOLDER / "magic.csv").read_text(encoding="utf-8").splitlines()))
@@ -35,48 +34,9 @@ HISTORIES = {
 }
 
 
-class Caller:
-    """A user of the native API."""
-
-    def __init__(self, session: aiohttp.ClientSession, platform: Any) -> None:
-        self._session = session
-        self._gateway = platform.gateway
-        self._sandbox = platform.sandbox
-        self._headers = {"Authorization": f"Bearer {platform.credentials['native']['api_key']}"}
-
-    async def send(self, **body: Any) -> str:
-        """The notification's id."""
-        async with self._session.post(f"{self._gateway}/notifications", headers=self._headers, json=body) as response:
-            assert response.status == 202, await response.text()
-            return str((await response.json())["id"])
-
-    async def deliveries(self, notification: str) -> list[dict[str, Any]]:
-        """All of them, none while nothing is known yet."""
-        found = await self._get(f"/notifications/{notification}/deliveries?limit=1000")
-        return found["deliveries"] if found else []
-
-    async def delivery(self, notification: str) -> dict[str, Any]:
-        """The only one, with its attempts and reports."""
-        (listed,) = await self.deliveries(notification)
-        found: dict[str, Any] = await self._get(f"/deliveries/{listed['id']}")
-        return found
-
-    async def arrived(self, text: str) -> list[str]:
-        """To whom the carrier delivered."""
-        url = f"{self._sandbox}/messages"
-        async with self._session.get(url, params={"contains": text, "limit": 1000}) as response:
-            return [f"+{message['to']}" for message in (await response.json())["messages"]]
-
-    async def _get(self, path: str) -> Any:
-        async with self._session.get(self._gateway + path, headers=self._headers) as response:
-            assert response.status in (200, 202, 404)
-            return await response.json() if response.status == 200 else None
-
-
-@pytest.fixture
-async def caller(platform: Any) -> AsyncIterator[Caller]:
-    async with aiohttp.ClientSession() as session:
-        yield Caller(session, platform)
+async def arrived(caller: Caller, text: str) -> list[str]:
+    """To whom the carrier delivered."""
+    return [f"+{message['to']}" for message in await caller.inbox(contains=text)]
 
 
 async def until(row: dict[str, str], caller: Caller, notification: str, *, retries: float) -> float:
@@ -95,7 +55,8 @@ async def told_in_full(row: dict[str, str], caller: Caller, notification: str) -
     """The delivery with its whole history."""
     deadline = time.monotonic() + SLACK
     while True:
-        delivery = await caller.delivery(notification)
+        (listed,) = await caller.deliveries(notification)
+        delivery = await caller.delivery(listed["id"])
         attempts = [attempt["state"] for attempt in delivery["attempts"]]
         reports = sorted(report["state"] for report in delivery["receipts"])
         if (attempts, reports) == HISTORIES[row["behaviour"]]:
@@ -114,7 +75,7 @@ async def test_every_magic_recipient_ends_as_listed(caller: Caller) -> None:
     async def send_alone(row: dict[str, str]) -> str:
         """Until the carrier has it, nothing else is sent that could go in the same request."""
         notification = await send(row)
-        while row["address"] not in await caller.arrived(text):
+        while row["address"] not in await arrived(caller, text):
             await asyncio.sleep(0.05)
         return notification
 
@@ -131,7 +92,7 @@ async def test_every_magic_recipient_ends_as_listed(caller: Caller) -> None:
         if row["behaviour"] in HELD_BACK:
             assert delivery["receipts"][0]["received_at"] < delivery["attempts"][-1]["at"]
     taken = [row["address"] for row in ROWS if row["outcome"] != "carrier_rejected"]
-    assert sorted(await caller.arrived(text)) == sorted(taken)
+    assert sorted(await arrived(caller, text)) == sorted(taken)
 
 
 async def test_a_list_with_all_of_them_harms_nobody_else_in_it(caller: Caller) -> None:
@@ -149,6 +110,6 @@ async def test_a_list_with_all_of_them_harms_nobody_else_in_it(caller: Caller) -
         assert time.monotonic() < deadline, ordinary
         ordinary = Counter(one["state"] for one in await caller.deliveries(notification) if one["to"] in others)
         await asyncio.sleep(0.2)
-    arrived = await caller.arrived(text)
-    assert sorted(to for to in arrived if to in others) == others
-    assert len(arrived) == len(set(arrived)) == len(addresses) - 1
+    numbers = await arrived(caller, text)
+    assert sorted(to for to in numbers if to in others) == others
+    assert len(numbers) == len(set(numbers)) == len(addresses) - 1
