@@ -13,7 +13,7 @@ N ?= 10000
 PYTHON ?= $(shell for python in python3 python3.11 python3.12 python3.13 python3.14 python3.15; do \
 	if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$python; break; fi; done)
 
-.PHONY: help setup setup-tests python check format lint types imports test chaos up down run people topics
+.PHONY: help setup setup-tests python check format lint types imports test chaos up down run people topics redrive
 
 help: ## what there is
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -42,6 +42,9 @@ people: setup ## N=10000: generate and load people into the tenant demo-people
 topics: setup ## create the topics that are missing
 	@exec $(PY) -m deploy.local topics
 
+redrive: setup ## SERVICE=ingest: send its dead letters round again; ARGS=--dry-run: only count them
+	@exec $(PY) -m deploy.local redrive $(SERVICE) $(ARGS)
+
 check: lint types imports ## all that needs neither Kafka nor Postgres, in under a minute
 	$(PYTEST) -q -n 2 -m "not kafka and not postgres and not e2e"
 
@@ -59,7 +62,7 @@ types: setup-tests ## mypy --strict
 imports: setup-tests ## who may import whom
 	$(PY) -c 'from importlinter.cli import lint_imports_command; lint_imports_command()'
 
-chaos: setup-tests ## kill and freeze everything in turn and count what is lost or doubled; S="F1 F4" SEED=7: only these
+chaos: setup-tests ## break everything in turn and count what is lost, doubled or stuck; S="F1 F4" SEED=7: only these
 	@exec $(PY) -m tests.chaos $(S) $(if $(SEED),--seed $(SEED))
 
 ifdef T

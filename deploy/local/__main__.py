@@ -1,4 +1,4 @@
-"""python -m deploy.local run | up | down | topics | people N: what the Makefile calls."""
+"""python -m deploy.local run | up | down | topics | people N | redrive SERVICE [options]: what the Makefile calls."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from deploy.local import background, choices, demo, people, progress, servers, topics
+from deploy.local import background, choices, demo, people, progress, redrive, servers, topics
 from deploy.local.files import read_object
 from deploy.local.follow import Follower
 from deploy.local.layout import CHECKOUT, Layout
@@ -46,6 +46,8 @@ def perform(arguments: Sequence[str], environ: Mapping[str, str]) -> int:
             print(asyncio.run(topics.create(running(layout)["kafka"])))
         case ["people", number]:
             asyncio.run(people.add(layout, running(layout), environ, number, say))
+        case ["redrive", *wanted]:
+            return redrive.run(layout, running(layout), wanted)
         case _:
             raise Trouble(__doc__ or "")
     return 0

@@ -6,6 +6,7 @@ from libs.bus.failures import OutcomeUnknown, Refused, Undecodable, Unpublishabl
 from libs.bus.health import SubscriptionHealth
 from libs.bus.intake import Intake
 from libs.bus.records import Decode, Effect, Handler, Outgoing, RawRecord, Received, Transactions
+from libs.bus.resending import Resender
 from libs.bus.settings import BusSettings
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "RawRecord",
     "Received",
     "Refused",
+    "Resender",
     "SubscriptionHealth",
     "Transactions",
     "Undecodable",

@@ -16,8 +16,8 @@ class DeadLetters:
     def __init__(self, schema: str) -> None:
         self._insert = f"""
             INSERT INTO "{schema}".dead_letter (topic, partition, record_offset, key, value, header_names,
-                                                header_values, error_class, reason, service_version)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                                                header_values, error_class, reason, service_version, recorded_at)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
             ON CONFLICT (topic, partition, record_offset) DO NOTHING
             """  # noqa: S608 - the schema is a name of ours
 
@@ -56,6 +56,7 @@ def _row(letter: DeadLetter) -> tuple[object, ...]:
         _storable(letter.error_class),
         _storable(letter.reason)[:REASON_LIMIT],
         _service_version(),
+        letter.recorded_at,
     )
 
 

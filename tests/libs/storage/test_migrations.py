@@ -71,8 +71,8 @@ GROW = {"0002_grow.sql": "ALTER TABLE example.note ADD text text;"}
 @pytest.mark.postgres
 async def test_each_file_once_and_in_order(database: Database, tmp_path: Path) -> None:
     folder = _write(tmp_path, CREATE)
-    own = "storage/0001_dead_letter.sql"
-    assert list(await migrate(database, schema="example", folder=folder)) == [own, "0001_create.sql"]
+    own = ["storage/0001_dead_letter.sql", "storage/0002_redrive.sql"]
+    assert list(await migrate(database, schema="example", folder=folder)) == [*own, "0001_create.sql"]
     assert list(await migrate(database, schema="example", folder=folder)) == []
     _write(tmp_path, GROW)
     assert list(await migrate(database, schema="example", folder=folder)) == ["0002_grow.sql"]
@@ -80,7 +80,7 @@ async def test_each_file_once_and_in_order(database: Database, tmp_path: Path) -
         names = [
             row["name"] for row in await connection.fetch("SELECT name FROM example.migration ORDER BY applied_at")
         ]
-        assert names == [own, "0001_create.sql", "0002_grow.sql"]
+        assert names == [*own, "0001_create.sql", "0002_grow.sql"]
         assert await connection.fetchval("SELECT current_setting('search_path')") == '"$user", public'
 
 
@@ -89,7 +89,10 @@ async def test_two_schemas_stand_beside_each_other(database: Database, tmp_path:
     await migrate(database, schema="example", folder=_write(tmp_path, CREATE))
     empty = tmp_path / "empty"
     empty.mkdir()
-    assert list(await migrate(database, schema="other", folder=empty)) == ["storage/0001_dead_letter.sql"]
+    assert list(await migrate(database, schema="other", folder=empty)) == [
+        "storage/0001_dead_letter.sql",
+        "storage/0002_redrive.sql",
+    ]
 
 
 @pytest.mark.postgres
@@ -119,7 +122,7 @@ async def test_replicas_that_start_together_apply_once(postgres: str, tmp_path: 
     folder = _write(tmp_path, {**slow, **GROW})
     replicas = [await Database.connect(postgres, service=f"test-{n}") for n in range(4)]
     applied = await asyncio.gather(*(migrate(one, schema="example", folder=folder) for one in replicas))
-    assert sorted(len(names) for names in applied) == [0, 0, 0, 3]
+    assert sorted(len(names) for names in applied) == [0, 0, 0, 4]
     for replica in replicas:
         await replica.close()
 
