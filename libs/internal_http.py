@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from libs.contracts.failures import Unavailable
 from libs.settings import Settings
 from libs.telemetry import tracing
-from libs.wire import JsonValue
+from libs.wire import JSON_CONTENT_TYPE, JsonValue, json_bytes
 
 CONNECT_TIMEOUT = 1.0
 CONNECTIONS = 32
@@ -30,6 +30,7 @@ class InternalSettings(Settings):
     token: SecretStr
     ingest_url: str = "http://127.0.0.1:8081"
     tracker_url: str = "http://127.0.0.1:8084"
+    dispatcher_url: str = "http://127.0.0.1:8085"
 
 
 class InternalClient:
@@ -53,6 +54,17 @@ class InternalClient:
     ) -> tuple[int, JsonValue]:
         """Status and body; `within` seconds. Raises Unavailable on failure, timeout, 5xx and what is no JSON."""
         status, body = await self._call("GET", path, params=params, within=within)
+        try:
+            return status, json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise Unavailable(f"{self._base_url} answered {status} without JSON") from error
+
+    async def post_json(
+        self, path: str, value: JsonValue, *, params: Mapping[str, str] | None = None, within: float = 2.0
+    ) -> tuple[int, JsonValue]:
+        """Status and body of the owner's verdict; `within` seconds. Raises Unavailable on failure, timeout, 5xx and
+        what is no JSON: then it is not known whether it was done."""
+        status, body = await self._call("POST", path, params=params, body=json_bytes(value), within=within)
         try:
             return status, json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -82,7 +94,9 @@ class InternalClient:
         body: bytes | None = None,
         within: float,
     ) -> tuple[int, bytes]:
-        headers = {"traceparent": traceparent} if (traceparent := tracing.current_traceparent()) else None
+        headers = {"traceparent": traceparent} if (traceparent := tracing.current_traceparent()) else {}
+        if method == "POST":
+            headers["Content-Type"] = JSON_CONTENT_TYPE
         try:
             async with (
                 asyncio.timeout(within),

@@ -25,6 +25,7 @@ class Secrets:
     gateway_pepper: str
     carrier_key: str
     receipt_secret: str
+    signing_key: str
 
     def __repr__(self) -> str:
         return "Secrets(...)"

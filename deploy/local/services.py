@@ -27,18 +27,27 @@ SERVICES = (
     Service("audience", ("services.audience.app",), "AUDIENCE_", "audience"),
     Service("scheduler", ("services.scheduler.app",), "SCHEDULER_", "scheduler"),
     Service("dispatcher-sms", ("services.dispatchers.app", "sms"), "DISPATCHER_SMS_", "dispatch"),
+    Service("dispatcher-viber", ("services.dispatchers.app", "viber"), "DISPATCHER_VIBER_", "dispatch"),
+    Service("dispatcher-webhook", ("services.dispatchers.app", "webhook"), "DISPATCHER_WEBHOOK_", "dispatch"),
     Service("tracker", ("services.tracker.app",), "TRACKER_", "tracker"),
     Service("gateway", ("services.gateway.app",), "GATEWAY_", "gateway"),
 )
 REPLICABLE = tuple(service.name for service in SERVICES if service.replicable)
-ROLES = tuple(service.role for service in SERVICES if service.role)
+ROLES = tuple(dict.fromkeys(service.role for service in SERVICES if service.role))
 READER = "reader"
 DATABASE = "carillon"
 
 # What a process needs of the caller's environment; besides it gets its own settings and TELEMETRY_*.
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "SSL_CERT_FILE", "TMPDIR")
-# What the caller may point elsewhere: to another carrier than the sandbox.
-CALLERS_CHOICE = ("DISPATCHER_SMS_CARRIER_URL", "DISPATCHER_SMS_CARRIER_KEY")
+# Who signs, or shows a tenant its secret.
+SIGNERS = ("gateway", "dispatcher-webhook")
+# What the caller may point elsewhere: to another carrier than the sandbox, or to several routes (the carrier's address
+# and key are then given as empty).
+CALLERS_CHOICE = tuple(
+    f"DISPATCHER_{channel}_{setting}"
+    for channel in ("SMS", "VIBER")
+    for setting in ("CARRIER_URL", "CARRIER_KEY", "ROUTES")
+)
 
 
 @dataclass(frozen=True)
@@ -124,9 +133,11 @@ def environment(instance: Instance, platform: Platform, environ: Mapping[str, st
         **{service.prefix + name: value for name, value in own.items()},
         **{name: value for name, value in callers.items() if name in CALLERS_CHOICE},
         "KAFKA_BOOTSTRAP_SERVERS": platform.kafka,
+        **({"SIGNING_KEY": secrets.signing_key} if service.name in SIGNERS else {}),
         "INTERNAL_TOKEN": secrets.internal_token,
         "INTERNAL_INGEST_URL": platform.first("ingest").url,
         "INTERNAL_TRACKER_URL": platform.first("tracker").url,
+        "INTERNAL_DISPATCHER_URL": platform.first("dispatcher-sms").url,
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -139,7 +150,9 @@ def _particular(instance: Instance, platform: Platform) -> dict[str, str]:
             return {"PEPPER": secrets.gateway_pepper}
         case "sandbox":
             return {"CARRIER_KEY": secrets.carrier_key}
-        case "dispatcher-sms":
+        case "dispatcher-webhook":
+            return {"ALLOW_LOOPBACK": "true"}
+        case "dispatcher-sms" | "dispatcher-viber":
             return {
                 "CARRIER_URL": platform.first("sandbox").url,
                 "CARRIER_KEY": secrets.carrier_key,

@@ -9,7 +9,8 @@ from libs.contracts.model import Model
 
 MAX_LISTED = 100_000
 ClientId = Annotated[int, Field(ge=0, le=2**63 - 1, strict=True)]
-Address = Annotated[str, Field(min_length=1, max_length=320)]
+# An e-mail address has at most 320 characters, an address of the web at most 2,048.
+Address = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
 class ClientIds(Model):
@@ -20,7 +21,7 @@ class ClientIds(Model):
 
 
 class Addresses(Model):
-    """Contacts given by address: phone numbers in E.164 for SMS."""
+    """Contacts given by address: phone numbers in E.164 for SMS and Viber, URLs for webhooks."""
 
     kind: Literal["addresses"] = "addresses"
     addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=MAX_LISTED)]

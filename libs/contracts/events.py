@@ -8,9 +8,9 @@ from pydantic import AwareDatetime, Field, model_validator
 from libs.contracts.envelope import Message
 from libs.contracts.ids import ChunkId, NotificationId
 from libs.contracts.model import require_same_length
-from libs.contracts.notification import Notification
+from libs.contracts.notification import Callback, Notification
 from libs.contracts.routing import Channel, Lane
-from libs.contracts.states import DeliveryState
+from libs.contracts.states import DeliveryState, Gate, NotificationState
 
 
 class NotificationAccepted(Message):
@@ -39,9 +39,73 @@ class NotificationRejected(Message):
     reason: Annotated[str, Field(max_length=2000)]
 
 
+CANCELLED_RULE = "cancelled"
+"""The rule of whoever was asked for once more (a fallback, a resend) when the notification was cancelled meanwhile."""
+
+
+class NotificationControlled(Message):
+    """The control state now in force. `revision` counts up with each change: a lower one is old news.
+
+    `waits`: it was not released, so nothing of it is anywhere but with the scheduler; `at`, `wall` and `zone` are then
+    the start that holds. `reason` says why where nobody asked for it (a start that was missed).
+    """
+
+    TYPE: ClassVar[str] = "notification.controlled"
+
+    type: Literal["notification.controlled"] = "notification.controlled"
+    notification_id: NotificationId
+    gate: Gate
+    revision: Annotated[int, Field(ge=1)]
+    waits: bool = False
+    at: AwareDatetime | None = None
+    wall: Annotated[str, Field(max_length=32)] | None = None
+    zone: Annotated[str, Field(max_length=64)] | None = None
+    reason: Annotated[str, Field(max_length=200)] = ""
+
+
+class DeliverySettled(Message):
+    """Deliveries that are over, in columns, of a notification whose caller asked to hear of it. `at[i]` is when it was
+    known; a correction of a final state makes another event."""
+
+    TYPE: ClassVar[str] = "delivery.settled"
+
+    type: Literal["delivery.settled"] = "delivery.settled"
+    notification_id: NotificationId
+    callback: Callback
+    external: dict[str, str] = Field(default_factory=dict)
+    delivery_ids: Annotated[tuple[UUID, ...], Field(min_length=1)]
+    client_ids: Annotated[tuple[int | None, ...], Field(min_length=1)]
+    addresses: Annotated[tuple[str | None, ...], Field(min_length=1)]
+    states: Annotated[tuple[DeliveryState, ...], Field(min_length=1)]
+    reasons: Annotated[tuple[str, ...], Field(min_length=1)]
+    at: Annotated[tuple[AwareDatetime, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def columns_agree(self) -> Self:
+        """Refuse columns of different length."""
+        require_same_length(self.delivery_ids, self.client_ids, self.addresses, self.states, self.reasons, self.at)
+        return self
+
+
+class NotificationCompleted(Message):
+    """Nothing more of a notification is to be sent, and its caller asked to hear of it: `state` is done or cancelled,
+    `counts` how many deliveries stand in which state."""
+
+    TYPE: ClassVar[str] = "notification.completed"
+
+    type: Literal["notification.completed"] = "notification.completed"
+    notification_id: NotificationId
+    callback: Callback
+    external: dict[str, str] = Field(default_factory=dict)
+    state: NotificationState
+    planned: Annotated[int, Field(ge=0)]
+    suppressed: Annotated[int, Field(ge=0)]
+    counts: dict[DeliveryState, int]
+
+
 class DeliverySuppressed(Message):
     """People of an audience who get nothing, each with the rule that said so. Numbers are consecutive from
-    `first_number`."""
+    `first_number`, unless `numbers` says them."""
 
     TYPE: ClassVar[str] = "delivery.suppressed"
 
@@ -53,16 +117,18 @@ class DeliverySuppressed(Message):
     first_number: Annotated[int, Field(ge=0)]
     client_ids: Annotated[tuple[int | None, ...], Field(min_length=1)]
     rules: Annotated[tuple[str, ...], Field(min_length=1)]
+    numbers: Annotated[tuple[int, ...], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def columns_agree(self) -> Self:
         """Refuse columns of different length."""
-        require_same_length(self.client_ids, self.rules)
+        require_same_length(self.client_ids, self.rules, *([] if self.numbers is None else [self.numbers]))
         return self
 
 
 class NotificationExpanded(Message):
-    """The last page is out: the totals that progress and completion count against."""
+    """The last page is out: the totals that progress and completion count against. A fallback or a resend is several
+    expansions of one step and generation, each a `part`."""
 
     TYPE: ClassVar[str] = "notification.expanded"
 
@@ -70,6 +136,7 @@ class NotificationExpanded(Message):
     notification_id: NotificationId
     step: Annotated[int, Field(ge=0, le=15)] = 0
     generation: Annotated[int, Field(ge=0)] = 0
+    part: Annotated[int, Field(ge=0)] = 0
     planned: Annotated[int, Field(ge=0)]
     suppressed: Annotated[int, Field(ge=0)]
 
@@ -79,7 +146,7 @@ class DeliveryAttempted(Message):
 
     `states[i]` is where delivery `numbers[i]` stands after attempt `attempts[i]`: sent, or retrying (another attempt
     will come), or a final failure, or unknown. `reasons[i]` is empty for what was sent; `provider_message_ids[i]` is
-    empty where the carrier gave none.
+    empty where the carrier gave none. `slipped`: it was claimed before a cancel took effect and finished after it.
     """
 
     TYPE: ClassVar[str] = "delivery.attempted"
@@ -99,6 +166,7 @@ class DeliveryAttempted(Message):
     states: Annotated[tuple[DeliveryState, ...], Field(min_length=1)]
     reasons: Annotated[tuple[str, ...], Field(min_length=1)]
     provider_message_ids: Annotated[tuple[str, ...], Field(min_length=1)]
+    slipped: bool = False
 
     @model_validator(mode="after")
     def columns_agree(self) -> Self:

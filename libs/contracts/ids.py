@@ -16,6 +16,7 @@ ProviderKey = NewType("ProviderKey", UUID)
 
 STEP_BITS = 4
 NUMBER_BITS = 28
+RANDOM_BITS = 42
 MAX_STEP = (1 << STEP_BITS) - 1
 MAX_NUMBER = (1 << NUMBER_BITS) - 1
 _LOW_MASK = (1 << (STEP_BITS + NUMBER_BITS)) - 1
@@ -31,8 +32,16 @@ class DeliveryParts(NamedTuple):
 
 def new_notification_id(now: datetime) -> NotificationId:
     """A fresh id that sorts by `now` (aware)."""
-    milliseconds = int(now.timestamp() * 1000) & ((1 << 48) - 1)
-    random = secrets.randbits(42)
+    return _notification_id(now, secrets.randbits(RANDOM_BITS))
+
+
+def derived_notification_id(at: datetime, cause: UUID) -> NotificationId:
+    """The id of the notification that follows from `cause`, a uuid5, at the stored instant `at`: the same each time."""
+    return _notification_id(at, cause.int & ((1 << RANDOM_BITS) - 1))
+
+
+def _notification_id(at: datetime, random: int) -> NotificationId:
+    milliseconds = int(at.timestamp() * 1000) & ((1 << 48) - 1)
     value = milliseconds << 80 | 0x7 << 76 | (random >> 30) << 64 | 0b10 << 62 | (random & ((1 << 30) - 1)) << 32
     return NotificationId(UUID(int=value))
 

@@ -47,4 +47,11 @@ class Misconfigured:
     reason: str
 
 
-Outcome = Accepted | Permanent | Transient | Throttled | Ambiguous | Misconfigured
+@dataclass(frozen=True, slots=True)
+class OutOfFunds:
+    """The carrier did not take it because there is no money left for it."""
+
+    reason: str
+
+
+Outcome = Accepted | Permanent | Transient | Throttled | Ambiguous | Misconfigured | OutOfFunds

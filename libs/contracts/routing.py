@@ -8,6 +8,8 @@ class Channel(StrEnum):
     """What carries a message to its recipient."""
 
     SMS = "sms"
+    VIBER = "viber"
+    WEBHOOK = "webhook"
 
 
 class Lane(StrEnum):
@@ -23,6 +25,7 @@ class MessageClass(StrEnum):
     OTP = "otp"
     TRANSACTIONAL = "transactional"
     BULK = "bulk"
+    WEBHOOK = "webhook"
 
 
 def partition_of(tenant: str, key: str, partitions: int) -> int:

@@ -35,6 +35,15 @@ class NotificationState(StrEnum):
     REJECTED = "rejected"
 
 
+class Gate(StrEnum):
+    """Whether anything more of a notification may leave: what its owner decided last. Held waits for a confirmation."""
+
+    OPEN = "open"
+    PAUSED = "paused"
+    HELD = "held"
+    CANCELLED = "cancelled"
+
+
 FINAL_DELIVERY_STATES = frozenset(
     {
         DeliveryState.DELIVERED,

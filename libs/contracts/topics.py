@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Generic, TypeVar
 
-from libs.contracts.commands import ExpandAudience, SendDeliveries, SendNotification
+from libs.contracts.commands import ControlNotification, ExpandAudience, SendDeliveries, SendNotification
 from libs.contracts.envelope import Message
 from libs.contracts.events import (
     DeliveryAttempted,
+    DeliverySettled,
     DeliverySuppressed,
     NotificationAccepted,
+    NotificationCompleted,
+    NotificationControlled,
     NotificationExpanded,
     NotificationRejected,
     ReceiptReceived,
@@ -36,6 +39,9 @@ AUDIENCE = "audience"
 SCHEDULER = "scheduler"
 TRACKER = "tracker"
 DISPATCHER_SMS = "dispatcher-sms"
+DISPATCHER_VIBER = "dispatcher-viber"
+DISPATCHER_WEBHOOK = "dispatcher-webhook"
+DISPATCHERS = (DISPATCHER_SMS, DISPATCHER_VIBER, DISPATCHER_WEBHOOK)
 INTERNAL_PRODUCERS = "internal producers"
 
 
@@ -92,22 +98,41 @@ SEND_NOTIFICATION = _lanes(
     producers=(GATEWAY, INTERNAL_PRODUCERS),
     consumers=(INGEST,),
 )
+CONTROL_NOTIFICATION = _lanes(
+    "control.notification",
+    ControlNotification,
+    key=NOTIFICATION,
+    producers=(GATEWAY,),
+    consumers=(SCHEDULER,),
+)
 EXPAND_AUDIENCE = _lanes(
     "expand.audience",
     ExpandAudience,
     key=ORDERING_KEY,
-    producers=(INGEST, SCHEDULER, AUDIENCE),
+    producers=(INGEST, SCHEDULER, AUDIENCE, TRACKER),
     consumers=(AUDIENCE,),
 )
-SEND_SMS = _lanes(
-    "send.sms",
-    SendDeliveries,
-    key="partition of the recipients",
-    producers=(AUDIENCE,),
-    consumers=(DISPATCHER_SMS, TRACKER),
-    retention=CHUNK_RETENTION,
-)
-SEND: dict[Channel, Lanes[SendDeliveries]] = {Channel.SMS: SEND_SMS}
+
+
+def _chunks(channel: Channel, dispatcher: str) -> Lanes[SendDeliveries]:
+    return _lanes(
+        f"send.{channel}",
+        SendDeliveries,
+        key="partition of the recipients",
+        producers=(AUDIENCE,),
+        consumers=(dispatcher, TRACKER),
+        retention=CHUNK_RETENTION,
+    )
+
+
+SEND_SMS = _chunks(Channel.SMS, DISPATCHER_SMS)
+SEND_VIBER = _chunks(Channel.VIBER, DISPATCHER_VIBER)
+SEND_WEBHOOK = _chunks(Channel.WEBHOOK, DISPATCHER_WEBHOOK)
+SEND: dict[Channel, Lanes[SendDeliveries]] = {
+    Channel.SMS: SEND_SMS,
+    Channel.VIBER: SEND_VIBER,
+    Channel.WEBHOOK: SEND_WEBHOOK,
+}
 
 NOTIFICATION_ACCEPTED = Topic(
     "notification.accepted", NotificationAccepted, NOTIFICATION, (INGEST,), (SCHEDULER, TRACKER)
@@ -115,17 +140,32 @@ NOTIFICATION_ACCEPTED = Topic(
 NOTIFICATION_REJECTED = Topic("notification.rejected", NotificationRejected, NOTIFICATION, (INGEST,), (TRACKER,))
 NOTIFICATION_EXPANDED = Topic("notification.expanded", NotificationExpanded, NOTIFICATION, (AUDIENCE,), (TRACKER,))
 DELIVERY_SUPPRESSED = Topic("delivery.suppressed", DeliverySuppressed, NOTIFICATION, (AUDIENCE,), (TRACKER,))
-DELIVERY_ATTEMPTED = Topic("delivery.attempted", DeliveryAttempted, "chunk", (DISPATCHER_SMS,), (TRACKER,))
-RECEIPT_RECEIVED = Topic("receipt.received", ReceiptReceived, "provider message id", (DISPATCHER_SMS,), (TRACKER,))
+NOTIFICATION_CONTROLLED = Topic(
+    "notification.controlled",
+    NotificationControlled,
+    NOTIFICATION,
+    (SCHEDULER,),
+    (AUDIENCE, *DISPATCHERS, TRACKER),
+)
+DELIVERY_ATTEMPTED = Topic("delivery.attempted", DeliveryAttempted, "chunk", DISPATCHERS, (TRACKER,))
+RECEIPT_RECEIVED = Topic(
+    "receipt.received", ReceiptReceived, "provider message id", (DISPATCHER_SMS, DISPATCHER_VIBER), (TRACKER,)
+)
+DELIVERY_SETTLED = Topic("delivery.settled", DeliverySettled, NOTIFICATION, (TRACKER,), (GATEWAY,))
+NOTIFICATION_COMPLETED = Topic("notification.completed", NotificationCompleted, NOTIFICATION, (TRACKER,), (GATEWAY,))
 
 TOPICS: tuple[Topic[Message], ...] = (
     *SEND_NOTIFICATION,
+    *CONTROL_NOTIFICATION,
     *EXPAND_AUDIENCE,
     *(topic for lanes in SEND.values() for topic in lanes),
     NOTIFICATION_ACCEPTED,
     NOTIFICATION_REJECTED,
+    NOTIFICATION_CONTROLLED,
     NOTIFICATION_EXPANDED,
     DELIVERY_SUPPRESSED,
     DELIVERY_ATTEMPTED,
     RECEIPT_RECEIVED,
+    DELIVERY_SETTLED,
+    NOTIFICATION_COMPLETED,
 )

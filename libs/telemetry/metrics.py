@@ -33,6 +33,9 @@ INTAKE_UNKNOWN = Counter("carillon_intake_unknown_total", "Commands whose acknow
 
 # --- audience
 AUDIENCE_PAGES = Counter("carillon_audience_pages_total", "Pages of audiences frozen, redelivered ones included.")
+AUDIENCE_PARKED = Counter(
+    "carillon_audience_parked_total", "Pages put aside because their notification was paused or held."
+)
 AUDIENCE_RECIPIENTS = Counter(
     "carillon_audience_recipients_total", "Recipients of these pages, planned or suppressed.", ("decision",)
 )
@@ -55,6 +58,7 @@ INGEST_NOTIFICATIONS = Counter(
 
 # --- scheduler
 SCHEDULER_RELEASED = Counter("carillon_scheduler_released_total", "Notifications released, repeats included.")
+SCHEDULER_MISSED = Counter("carillon_scheduler_missed_total", "Notifications held because their start was missed.")
 SCHEDULER_LATENESS = Histogram(
     "carillon_scheduler_lateness_seconds",
     "Seconds from the instant to the release, the latest of each batch.",
@@ -73,6 +77,13 @@ GATEWAY_ACCEPT_SECONDS = Histogram(
 )
 GATEWAY_REPLAYS = Counter(
     "carillon_gateway_replays_total", "Calls answered again from their Idempotency-Key.", ("dialect", "call")
+)
+
+GATEWAY_CONTROLLED = Counter(
+    "carillon_gateway_controlled_total", "Orders about a notification that Kafka acknowledged.", ("action",)
+)
+GATEWAY_TOLD = Counter(
+    "carillon_gateway_told_total", "Callbacks handed on to be sent, redelivered ones included.", ("dialect",)
 )
 
 # --- dispatchers

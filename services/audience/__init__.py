@@ -1,6 +1,7 @@
 """Audience: to whom, on which channel, in what words.
 
-Consumes   expand.audience
-Publishes  send.<channel>, delivery.suppressed, expand.audience (next page), notification.expanded
-Owns       schema audience: contacts and plans, a plan being who of an audience was chosen, who was left out and why
+Consumes   expand.audience, notification.controlled
+Publishes  send.<channel>, delivery.suppressed, expand.audience (next page, parked pages), notification.expanded
+Owns       schema audience: contacts and plans, a plan being who of an audience was chosen, who was left out and why;
+           gates, and the commands parked behind one
 """

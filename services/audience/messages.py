@@ -98,6 +98,7 @@ def _send_deliveries(command: ExpandAudience, page: FrozenPage, chunk: PlannedCh
         first_number=chunk.first_number,
         client_ids=tuple(chunk.client_ids),
         addresses=tuple(chunk.addresses),
+        numbers=None if chunk.numbers is None else tuple(chunk.numbers),
     )
 
 
@@ -113,6 +114,7 @@ def _delivery_suppressed(command: ExpandAudience, page: FrozenPage, chunk: Suppr
         first_number=chunk.first_number,
         client_ids=tuple(chunk.client_ids),
         rules=tuple(chunk.rules),
+        numbers=None if chunk.numbers is None else tuple(chunk.numbers),
     )
 
 
@@ -124,6 +126,7 @@ def _notification_expanded(command: ExpandAudience, page: FrozenPage) -> Notific
         notification_id=command.notification.notification_id,
         step=command.step,
         generation=command.generation,
+        part=0 if command.recipients is None else command.page,
         planned=page.before.planned + page.plan.planned_count,
         suppressed=page.before.suppressed + page.plan.suppressed_count,
     )

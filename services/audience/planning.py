@@ -1,11 +1,13 @@
 """Who of a page gets a message, who does not and by which rule, with which number and in which chunk."""
 
+import hashlib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from libs.contracts.commands import MAX_CHUNK
+from libs.contracts.events import CANCELLED_RULE
 from libs.contracts.routing import Channel, partition_of
 from services.audience.listing import Page
 
@@ -16,12 +18,18 @@ class Rule(StrEnum):
     UNKNOWN_CLIENT = "unknown_client"
     DUPLICATE_CLIENT = "duplicate_client"
     NO_PHONE = "no_phone"
+    NO_URL = "no_url"
     INVALID_ADDRESS = "invalid_address"
     DUPLICATE_ADDRESS = "duplicate_address"
+    CANCELLED = CANCELLED_RULE
 
 
-NO_ADDRESS = {Channel.SMS: Rule.NO_PHONE}
-VALID_ADDRESS = {Channel.SMS: re.compile(r"\+[1-9][0-9]{6,14}")}
+_PHONE = re.compile(r"\+[1-9][0-9]{6,14}")
+# Only its shape: whether we may call it is decided where it is taken and where it is called.
+_URL = re.compile(r"https?://[!-~]{1,2040}")
+
+NO_ADDRESS = {Channel.SMS: Rule.NO_PHONE, Channel.VIBER: Rule.NO_PHONE, Channel.WEBHOOK: Rule.NO_URL}
+VALID_ADDRESS = {Channel.SMS: _PHONE, Channel.VIBER: _PHONE, Channel.WEBHOOK: _URL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +52,31 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChunk:
-    """Deliveries of one partition; the i-th has number `first_number` + i."""
+    """Deliveries of one partition; the i-th has number `first_number` + i, or `numbers[i]` where these are given."""
 
     partition: int
     first_number: int
     client_ids: Sequence[int | None]
     addresses: Sequence[str]
+    numbers: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SuppressedChunk:
-    """Recipients who get nothing; the i-th has number `first_number` + i."""
+    """Recipients who get nothing; the i-th has number `first_number` + i, or `numbers[i]` where these are given."""
 
     first_number: int
     client_ids: Sequence[int | None]
     addresses: Sequence[str | None]
     rules: Sequence[str]
+    numbers: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PagePlan:
     """Every decision about one page. Its numbers run without a gap from `first_number` to `next_number` - 1: the chunks
-    one after another, then the suppressed."""
+    one after another, then the suppressed. Where the recipients keep the numbers of an earlier step or generation, the
+    chunks say them, and `next_number` - `first_number` is only how many they are."""
 
     first_number: int
     next_number: int
@@ -127,8 +138,16 @@ def _choose_addresses(page: Page, channel: Channel) -> Choice:
 
 
 def address_key(address: str) -> int:
-    """An address as a 64-bit number, the same for equal addresses only: an E.164 number has 15 digits at most."""
-    return int(address)
+    """An address as a signed 64-bit number. Phones have one each (E.164 has 15 digits at most); of two URLs the chance
+    to have the same is 2^-64."""
+    if address[0] == "+":
+        return int(address)
+    return int.from_bytes(hashlib.blake2b(address.encode(), digest_size=8).digest(), signed=True)
+
+
+def partition_for(tenant: str, ordering_key: str | None, address: str, partitions: int) -> int:
+    """Where a delivery goes: by the ordering key, else by the recipient's address."""
+    return partition_of(tenant, address if ordering_key is None else ordering_key, partitions)
 
 
 def plan_page(

@@ -6,22 +6,32 @@ from collections.abc import Callable, Iterable, Sequence
 from uuid import UUID
 
 from libs.contracts.commands import SendDeliveries
-from services.dispatchers.http import REQUEST_TIMEOUT
-from services.dispatchers.repository import LEASE, Claimed, chunk_from
+from libs.contracts.routing import MessageClass
+from services.dispatchers.repository import Claimed, chunk_from
 from services.dispatchers.windows import Room, Window
 
 # Decoded chunks kept at hand: a chunk staged now is mostly claimed by the same process a moment later.
 CHUNKS_AT_HAND = 64
-# A window is submitted well before its lease ends, so that its answers can be recorded.
-SUBMIT_WITHIN = LEASE.total_seconds() - 2 * REQUEST_TIMEOUT
+# Whether a route leaves messages of a class that may have been sent to an operator.
+Parks = Callable[[str, MessageClass], bool]
 
 
 class Holdings:
-    """Makes windows of claims and keeps the account of room."""
+    """Makes windows of claims and keeps the account of room. A window is submitted `submit_within` seconds of its claim
+    or not at all: well before its lease ends, so that its answers can be recorded."""
 
-    def __init__(self, room: Room, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        room: Room,
+        *,
+        submit_within: float,
+        parks: Parks = lambda route, message_class: False,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.room = room
         self.clock = clock
+        self._submit_within = submit_within
+        self._parks = parks
         self._chunks: OrderedDict[UUID, SendDeliveries] = OrderedDict()
 
     def remember(self, chunks: Iterable[SendDeliveries]) -> None:
@@ -41,7 +51,7 @@ class Holdings:
 
     def released(self, window: Window) -> None:
         """A window is recorded or lost."""
-        self.room.release(window.chunk.lane, window.chunk.tenant, len(window.ordinals))
+        self.room.release(window.chunk.lane, window.chunk.tenant, window.route, len(window.ordinals))
 
     def _chunk(self, claimed: Claimed) -> SendDeliveries:
         chunk = self._chunks.get(claimed.chunk_id)
@@ -60,8 +70,11 @@ class Holdings:
             claim_id=claimed.claim_id,
             chunk=chunk,
             ordinals=claimed.ordinals,
-            submit_until=asked_at + SUBMIT_WITHIN,
+            submit_until=asked_at + self._submit_within,
             expires=asked_at + claimed.expires_in,
             traceparent=traceparent or claimed.traceparent,
             earlier=dict(zip(claimed.ordinals, claimed.earlier, strict=False)),
+            route=claimed.route,
+            cost=claimed.cost,
+            parks=self._parks(claimed.route, chunk.message_class),
         )

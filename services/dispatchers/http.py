@@ -8,15 +8,16 @@ from typing import Self
 
 import aiohttp
 
-from libs.contracts.outcomes import Ambiguous, Outcome, Permanent, Transient
+from libs.contracts.outcomes import Ambiguous, Outcome, Permanent, Throttled, Transient
 from libs.telemetry import tracing
 from libs.wire import HttpRequest, HttpResponse
-from services.dispatchers.provider import Outbound, Provider
+from services.dispatchers import leases
+from services.dispatchers.provider import Answer, Answering, CallFailed, Outbound, Provider
 
 logger = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT = 5.0  # seconds
-REQUEST_TIMEOUT = 15.0
+REQUEST_TIMEOUT = leases.REQUEST_TIMEOUT
 MAX_ANSWER = 64 * 1024
 
 
@@ -83,10 +84,10 @@ async def _read_bounded(response: aiohttp.ClientResponse) -> bytes:
 
 
 class HttpCarrier:
-    """A provider and its transport."""
+    """A provider and its transport. `name` is the route's, the provider's own unless given."""
 
-    def __init__(self, provider: Provider, transport: HttpTransport) -> None:
-        self.name = provider.name
+    def __init__(self, provider: Provider, transport: HttpTransport, *, name: str | None = None) -> None:
+        self.name = name or provider.name
         self.batch = provider.batch
         self._provider = provider
         self._transport = transport
@@ -100,15 +101,33 @@ class HttpCarrier:
         middle = len(messages) // 2
         return [*await self.send(messages[:middle]), *await self.send(messages[middle:])]
 
+    @property
+    def can_query(self) -> bool:
+        """Whether the provider can be asked about references."""
+        return isinstance(self._provider, Answering)
+
+    async def query(self, references: Sequence[str]) -> Sequence[Answer]:
+        """What the provider knows of 1 to `batch` references; raises TypeError when it cannot be asked."""
+        if not isinstance(self._provider, Answering):
+            raise TypeError(f"{self.name} cannot be asked")
+        with tracing.span(f"query {self.name}", attributes={"carillon.messages": len(references)}):
+            try:
+                response = await self._transport.call(self._provider.query(references))
+            except (NotConnected, NoAnswer) as error:
+                return [Ambiguous(f"no answer to a query: {error}")] * len(references)
+            return self._provider.answers(response, references)
+
     async def _submit(self, messages: Sequence[Outbound]) -> Sequence[Outcome]:
         with tracing.span(f"submit {self.name}", attributes={"carillon.messages": len(messages)}):
             try:
                 response = await self._transport.call(self._provider.request(messages))
             except NotConnected as error:
-                return [Transient(f"not connected: {error}")] * len(messages)
+                return CallFailed([Transient(f"not connected: {error}")] * len(messages))
             except NoAnswer as error:
-                return [Ambiguous(f"no answer: {error}")] * len(messages)
-            return self._provider.outcomes(response, [message.reference for message in messages])
+                return CallFailed([Ambiguous(f"no answer: {error}")] * len(messages))
+            outcomes = self._provider.outcomes(response, [message.reference for message in messages])
+            is_broken = response.status >= 500 and not isinstance(outcomes[0], Throttled)
+            return CallFailed(outcomes) if is_broken else outcomes
 
 
 def _refused_as_a_whole(outcomes: Sequence[Outcome]) -> bool:

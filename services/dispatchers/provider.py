@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from libs.contracts.content import InlineContent
-from libs.contracts.outcomes import Outcome
+from libs.contracts.outcomes import Accepted, Ambiguous, Outcome
 from libs.contracts.states import DeliveryState
 from libs.wire import HttpRequest, HttpResponse
 
@@ -19,6 +19,7 @@ class Outbound(NamedTuple):
     reference: str
     to: str
     content: InlineContent
+    tenant: str
 
 
 class Report(NamedTuple):
@@ -64,12 +65,39 @@ class Provider(Protocol):
         ...
 
 
+class NotKnown:
+    """The provider never heard of a reference."""
+
+
+NOT_KNOWN = NotKnown()
+
+# What a provider says about a reference it may have been given: taken, never heard of, or no word.
+Answer = Accepted | NotKnown | Ambiguous
+
+
+@runtime_checkable
+class Answering(Protocol):
+    """A provider that can also be asked what became of references."""
+
+    def query(self, references: Sequence[str]) -> HttpRequest:
+        """What to write for 1 to `batch` references."""
+        ...
+
+    def answers(self, response: HttpResponse, references: Sequence[str]) -> Sequence[Answer]:
+        """How to read what comes back: for each reference, in their order."""
+        ...
+
+
+class CallFailed(list[Outcome]):
+    """The outcomes of a call that came to nothing as a whole: no connection, no answer, or a carrier that is broken."""
+
+
 class Carrier(Protocol):
     """Whoever takes messages: a provider with its transport. `send` never raises for what the other side does."""
 
     @property
     def name(self) -> str:
-        """The route, as claims and reports call it."""
+        """The route, as logs and spans call it."""
         ...
 
     @property
@@ -78,7 +106,8 @@ class Carrier(Protocol):
         ...
 
     async def send(self, messages: Sequence[Outbound]) -> Sequence[Outcome]:
-        """Submit 1 to `batch` messages; an outcome for each, in their order."""
+        """Submit 1 to `batch` messages; an outcome for each, in their order, as CallFailed where it is about the
+        carrier and not about them."""
         ...
 
 

@@ -3,18 +3,18 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
 from libs.contracts.failures import Unavailable
 from libs.storage import Connection, Database
 from libs.telemetry import metrics
-from services.dispatchers.holding import RouteHold
 from services.dispatchers.holdings import Holdings
-from services.dispatchers.repository import ClaimRepository
-from services.dispatchers.results import Result, result_of
+from services.dispatchers.repository import RecordRepository
+from services.dispatchers.results import Result, result_of, slipped
 from services.dispatchers.windows import Window
 
 logger = logging.getLogger(__name__)
@@ -24,17 +24,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds
 
 
 class Recorder:
-    """One route's results on their way into the database. `recorded` gets what is to be reported, `freed` is called
-    when there is room for further claims."""
+    """Results on their way into the database. `held_for` says in how many seconds what is left of a window may be sent,
+    `recorded` gets what is to be reported, `freed` is called when there is room for further claims."""
 
     def __init__(
         self,
         database: Database,
-        repository: ClaimRepository,
+        repository: RecordRepository,
         holdings: Holdings,
-        hold: RouteHold,
         *,
-        provider: str,
+        held_for: Callable[[Window], float],
         now: Callable[[], datetime],
         recorded: Callable[[Sequence[Result]], None],
         freed: Callable[[], None],
@@ -42,8 +41,7 @@ class Recorder:
         self._database = database
         self._repository = repository
         self._holdings = holdings
-        self._hold = hold
-        self._provider = provider
+        self._held_for = held_for
         self._now = now
         self._recorded = recorded
         self._freed = freed
@@ -83,26 +81,25 @@ class Recorder:
         if lost := [str(window.claim_id) for window in windows if window.claim_id not in ours]:
             metrics.DISPATCH_CLAIMS_LOST.inc(len(lost))
             logger.warning("leases were lost", extra={"claims": lost})
-        self._recorded([result for result in results if result.event and result.window.claim_id in ours])
+        kept = [result for result in results if result.window.claim_id in ours]
+        self._recorded([_told(result, ours[result.window.claim_id]) for result in kept])
 
     def _result(self, window: Window) -> Result:
-        now = self._holdings.clock()
         return result_of(
             window,
-            provider=self._provider,
             finished_at=self._now(),
-            now=now,
-            held_for=self._hold.remaining(now),
+            now=self._holdings.clock(),
+            held_for=self._held_for(window),
             random=random.random,
         )
 
     def _session(self, results: Sequence[Result]) -> AbstractAsyncContextManager[Connection]:
-        """Without exceptions it is one statement, which is a transaction of its own: two round trips fewer."""
-        if any(result.exceptions or result.window.earlier for result in results):
+        """Mostly it is one statement, which is a transaction of its own: two round trips fewer."""
+        if any(result.exceptions or result.window.earlier or result.window.cost for result in results):
             return self._database.transaction()
         return self._database.connection()
 
-    async def _write(self, results: Sequence[Result]) -> frozenset[UUID]:
+    async def _write(self, results: Sequence[Result]) -> Mapping[UUID, bool]:
         """Until the database takes it: the leases bound how long it matters."""
         pause = FIRST_PAUSE
         while True:
@@ -113,3 +110,7 @@ class Recorder:
                 logger.warning("cannot record", extra={"reason": str(error), "windows": len(results)})
             await asyncio.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - spreads load, guards nothing
             pause = min(pause * 2, LONGEST_PAUSE)
+
+
+def _told(result: Result, has_slipped: bool) -> Result:
+    return replace(result, event=slipped(result.event)) if has_slipped and result.event else result

@@ -12,7 +12,7 @@ from libs.contracts.events import DeliveryAttempted
 from libs.contracts.failures import Unavailable
 from libs.contracts.topics import DELIVERY_ATTEMPTED
 from libs.storage import Database
-from services.dispatchers.repository import ClaimRepository
+from services.dispatchers.repository import RecordRepository
 from services.dispatchers.results import Result
 
 logger = logging.getLogger(__name__)
@@ -35,9 +35,9 @@ class Publisher(Protocol):
 
 
 class Reporter:
-    """One route's results on their way to the bus."""
+    """Results on their way to the bus."""
 
-    def __init__(self, database: Database, repository: ClaimRepository, bus: Publisher) -> None:
+    def __init__(self, database: Database, repository: RecordRepository, bus: Publisher) -> None:
         self._database = database
         self._repository = repository
         self._bus = bus

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from libs.contracts.events import DeliveryAttempted
 from libs.contracts.ids import event_id
-from libs.contracts.outcomes import Accepted, Outcome
+from libs.contracts.outcomes import Accepted, Ambiguous, Outcome
 from libs.contracts.states import DeliveryState
 from services.dispatchers.retrying import Random, Standing, Unsent, Waiting, next_state
 from services.dispatchers.windows import Earlier, Window
@@ -22,15 +22,18 @@ class Exceptional(NamedTuple):
     attempts: int
     maybe_sent: bool
     waiting: Waiting
+    paid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`event` is none when nothing of the window was attempted and nothing of it is over."""
+    """`event` is none when nothing of the window was attempted and nothing of it is over. `released` micro-units of
+    what was reserved were for deliveries that certainly did not leave."""
 
     window: Window
     event: DeliveryAttempted | None
-    exceptions: Sequence[Exceptional]
+    exceptions: Sequence[Exceptional] = ()
+    released: int = 0
 
 
 class _Columns(NamedTuple):
@@ -49,33 +52,47 @@ class _Columns(NamedTuple):
         self.provider_message_ids.append(given)
 
 
-def result_of(
-    window: Window, *, provider: str, finished_at: datetime, now: float, held_for: float, random: Random
-) -> Result:
+def result_of(window: Window, *, finished_at: datetime, now: float, held_for: float, random: Random) -> Result:
     """Fold a complete window. `now` is on the window's monotonic clock, `held_for` the seconds its route stays shut."""
-    chunk, first = window.chunk, window.chunk.first_number
+    chunk = window.chunk
     if not window.earlier and (given := _all_accepted(window.outcomes)):
         size = len(given)
-        numbers = [first + ordinal for ordinal in window.ordinals]
-        columns = _Columns(numbers, [1] * size, [DeliveryState.SENT] * size, [""] * size, given)
-        return Result(window, _event(window, columns, provider, finished_at), ())
+        columns = _Columns(_numbers(window), [1] * size, [DeliveryState.SENT] * size, [""] * size, given)
+        return Result(window, _event(window, columns, finished_at))
     columns = _Columns([], [], [], [], [])
     exceptions: list[Exceptional] = []
-    for ordinal, outcome in zip(window.ordinals, window.outcomes, strict=True):
+    released = 0
+    for ordinal, number, outcome in zip(window.ordinals, _numbers(window), window.outcomes, strict=True):
         before = window.earlier.get(ordinal, FRESH)
         if isinstance(outcome, Accepted):  # nearly all of them: next_state would say the same
-            columns.add(first + ordinal, before.attempts + 1, DeliveryState.SENT, given=outcome.provider_message_id)
+            columns.add(number, before.attempts + 1, DeliveryState.SENT, given=outcome.provider_message_id)
             continue
-        standing = Standing(chunk.message_class, window.expires - now, before.attempts, before.maybe_sent, held_for)
         if outcome is None:
             raise ValueError("a window without all its outcomes")
+        standing = Standing(
+            chunk.message_class, window.expires - now, before.attempts, before.maybe_sent, held_for, window.parks
+        )
         after = next_state(outcome, standing, random)
+        is_paid = before.paid or (window.cost > 0 and isinstance(outcome, Ambiguous))
+        released += 0 if is_paid else window.cost
         if after.waiting:
-            exceptions.append(Exceptional(ordinal, after.attempts, after.maybe_sent, after.waiting))
+            exceptions.append(Exceptional(ordinal, after.attempts, after.maybe_sent, after.waiting, is_paid))
         if after.report:
-            columns.add(first + ordinal, after.attempts, after.report, reason=after.reason)
-    event = _event(window, columns, provider, finished_at) if columns.numbers else None
-    return Result(window, event, exceptions)
+            columns.add(number, after.attempts, after.report, reason=after.reason)
+    event = _event(window, columns, finished_at) if columns.numbers else None
+    return Result(window, event, exceptions, released)
+
+
+def slipped(event: DeliveryAttempted) -> DeliveryAttempted:
+    """The event of a window that was claimed before a cancel and recorded after it."""
+    return event.model_copy(update={"slipped": True})
+
+
+def _numbers(window: Window) -> list[int]:
+    first, numbers = window.chunk.first_number, window.chunk.numbers
+    if numbers is None:
+        return [first + ordinal for ordinal in window.ordinals]
+    return [numbers[ordinal] for ordinal in window.ordinals]
 
 
 def _all_accepted(outcomes: Sequence[Outcome | Unsent | None]) -> list[str] | None:
@@ -84,7 +101,7 @@ def _all_accepted(outcomes: Sequence[Outcome | Unsent | None]) -> list[str] | No
     return given if len(given) == len(outcomes) else None
 
 
-def _event(window: Window, columns: _Columns, provider: str, finished_at: datetime) -> DeliveryAttempted:
+def _event(window: Window, columns: _Columns, finished_at: datetime) -> DeliveryAttempted:
     """The event is stored as it is with the claim, so that it can be published again unchanged. It is not validated:
     all of it comes from typed values, and for 500 deliveries that would cost as much as everything else here."""
     chunk = window.chunk
@@ -101,7 +118,7 @@ def _event(window: Window, columns: _Columns, provider: str, finished_at: dateti
         channel=chunk.channel,
         step=chunk.step,
         generation=chunk.generation,
-        provider=provider,
+        provider=window.route,
         finished_at=finished_at,
         numbers=tuple(columns.numbers),
         attempts=tuple(columns.attempts),

@@ -1,4 +1,4 @@
-"""Where carriers report: POST /receipts/{provider}/{secret}."""
+"""Where carriers report: POST /receipts/{route}/{secret}."""
 
 import logging
 import secrets
@@ -14,8 +14,9 @@ from libs.telemetry import metrics
 from libs.web import read_body
 from libs.wire import HttpRequest, Problem
 from services.dispatchers.callbacks import receipts
-from services.dispatchers.provider import Provider, Reports
+from services.dispatchers.provider import Reports
 from services.dispatchers.reporting import Publisher
+from services.dispatchers.route import Callbacks
 
 logger = logging.getLogger(__name__)
 
@@ -26,26 +27,26 @@ class ReceiptRoutes:
     """Answers 200 only after Kafka acknowledged: whoever gets anything else repeats the callback."""
 
     def __init__(
-        self, providers: Mapping[str, Provider], secret: SecretStr, bus: Publisher, now: Callable[[], datetime]
+        self, callbacks: Mapping[str, Callbacks], secret: SecretStr, bus: Publisher, now: Callable[[], datetime]
     ) -> None:
-        self._providers = providers
+        self._callbacks = callbacks
         self._secret = secret.get_secret_value().encode()
         self._bus = bus
         self._now = now
 
     def add_to(self, app: web.Application) -> None:
         """Register."""
-        app.router.add_post("/receipts/{provider}/{secret}", self.post_receipts)
+        app.router.add_post("/receipts/{route}/{secret}", self.post_receipts)
 
     async def post_receipts(self, request: web.Request) -> web.Response:
         """Publish what the callback says. Unavailable becomes 503 with Retry-After."""
-        name = request.match_info["provider"]
-        provider = self._providers.get(name)
+        name = request.match_info["route"]
+        callbacks = self._callbacks.get(name)
         is_known = secrets.compare_digest(request.match_info["secret"].encode(), self._secret)
-        if provider is None or not is_known:
+        if callbacks is None or not is_known:
             raise Problem(404, "not_found", "There is nothing here.")
         body = await read_body(request, limit=MAX_CALLBACK)
-        reports = _read(provider, HttpRequest("POST", headers=request.headers, body=body))
+        reports = _read(name, callbacks, HttpRequest("POST", headers=request.headers, body=body))
         if reports.understood:
             events = receipts(name, body, reports.understood, self._now())
             await self._bus.publish([Outgoing(RECEIPT_RECEIVED, event) for event in events])
@@ -53,11 +54,11 @@ class ReceiptRoutes:
         return web.Response(text="OK")
 
 
-def _read(provider: Provider, callback: HttpRequest) -> Reports:
+def _read(route: str, callbacks: Callbacks, callback: HttpRequest) -> Reports:
     try:
-        reports = provider.receipts(callback)
+        reports = callbacks.receipts(callback)
     except ValueError as error:
-        raise Problem(400, "invalid_callback", f"This is no callback of {provider.name}: {error}.") from None
+        raise Problem(400, "invalid_callback", f"This is no callback of {route}: {error}.") from None
     if reports.ignored:
-        logger.warning("reports not understood", extra={"provider": provider.name, "reports": reports.ignored})
+        logger.warning("reports not understood", extra={"provider": route, "reports": reports.ignored})
     return reports

@@ -1,26 +1,31 @@
-"""Sends claimed windows over one carrier: bounded concurrency, in order per recipient, never past a lease."""
+"""Sends claimed windows over one route: bounded concurrency, in order per recipient, never past a lease."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from libs.contracts.commands import SendDeliveries
-from libs.contracts.content import StoredContent
 from libs.contracts.outcomes import Accepted, Ambiguous, Misconfigured, Outcome, Throttled
 from libs.contracts.routing import Lane
 from libs.telemetry import metrics, tracing
+from services.dispatchers.breaker import Breaker
+from services.dispatchers.doubts import Doubts
 from services.dispatchers.holding import RouteHold
-from services.dispatchers.keys import provider_keys
-from services.dispatchers.provider import Carrier, Outbound
+from services.dispatchers.messages import outbound
+from services.dispatchers.pacing import Pacer
+from services.dispatchers.provider import CallFailed, Outbound
 from services.dispatchers.retrying import Unsent
+from services.dispatchers.route import Route
 from services.dispatchers.windows import Slice, Window, pack
 
 logger = logging.getLogger(__name__)
 
 Clock = Callable[[], float]
+
+# Whoever could take another route waits no longer than this for one that is shut.
+PATIENCE = 2.0  # seconds
 
 
 @dataclass(slots=True, eq=False)
@@ -35,34 +40,49 @@ class Parcel:
 
 
 class Sender:
-    """`finished` is called with each window whose deliveries all have an outcome."""
+    """`finished` is called with each window whose deliveries all have an outcome; `goes_elsewhere` says whether a
+    tenant's messages could take another route now. Without a `pacer` the route has no rate. `batch` messages go into a
+    request at most."""
 
     def __init__(
         self,
-        carrier: Carrier,
-        hold: RouteHold,
+        route: Route,
         *,
-        concurrency: Mapping[Lane, int],
+        hold: RouteHold,
+        breaker: Breaker,
         finished: Callable[[Window], None],
+        pacer: Pacer | None = None,
+        goes_elsewhere: Callable[[str], bool] = lambda tenant: False,
         clock: Clock = time.monotonic,
     ) -> None:
-        self._carrier = carrier
+        self._route = route
+        self._carrier = route.carrier
         self._hold = hold
-        self._slots = {lane: asyncio.Semaphore(count) for lane, count in concurrency.items()}
+        self._breaker = breaker
+        self._pacer = pacer
+        self.batch = min(route.carrier.batch, pacer.lease) if pacer else route.carrier.batch
+        self._doubts = Doubts(route, self._settle)
+        self._slots = {lane: asyncio.Semaphore(count) for lane, count in route.concurrency.items()}
         self._finished = finished
+        self._goes_elsewhere = goes_elsewhere
         self._clock = clock
         self._last: dict[str, Parcel] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
+        self._stopping = False
+        self._changed = asyncio.Event()  # somebody who waits for the route shall look again
 
     @property
     def is_stopping(self) -> bool:
         """Whether nothing more is submitted."""
-        return self._stopping.is_set()
+        return self._stopping
+
+    def shut_for(self, now: float) -> float:
+        """Seconds until the route takes something again; 0 when it does."""
+        return max(self._hold.remaining(now), self._breaker.remaining(now))
 
     def submit(self, lane: Lane, windows: Sequence[Window]) -> None:
         """Begin to send, oldest first. Returns at once."""
-        for slices in pack(windows, self._carrier.batch):
+        for slices in pack(windows, self.batch):
             task = asyncio.create_task(self._carry(lane, self._line_up(slices)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -70,7 +90,10 @@ class Sender:
     async def stop(self, within: float) -> None:
         """Submit nothing more (it becomes deferred) and wait at most `within` seconds for what is in flight; what has
         no answer by then is ambiguous."""
-        self._stopping.set()
+        self._stopping = True
+        self._changed.set()
+        if self._pacer:
+            self._pacer.close()
         if not self._tasks:
             return
         _, late = await asyncio.wait(self._tasks, timeout=within)
@@ -100,8 +123,11 @@ class Sender:
             for earlier in parcel.before:
                 await earlier.done.wait()
             async with self._slots[lane]:
-                await self._until_open(parcel)
-                ready = self._submittable(parcel)
+                slices = parcel.slices
+                if any(part.window.earlier for part in slices):
+                    slices = await self._doubts.settle(slices, is_shut=self._is_shut)
+                may_go = await self._may_go(lane, slices)
+                ready = self._submittable(slices, may_go=may_go)
                 parcel.submitted = True
                 await self._send(lane, ready)
         except asyncio.CancelledError:
@@ -114,32 +140,60 @@ class Sender:
         """The stop's time is over: whatever has no outcome yet gets an honest one."""
         outcome = Ambiguous("stopped before the answer") if parcel.submitted else Unsent.DEFERRED
         for part in parcel.slices:
-            if part.window.outcomes[part.start] is None:
-                self._settle(part, [outcome] * (part.stop - part.start))
+            for place in range(part.start, part.stop):
+                if part.window.outcomes[place] is None:
+                    self._settle(Slice(part.window, place, place + 1), [outcome])
 
-    async def _until_open(self, parcel: Parcel) -> None:
-        """Wait out a hold if the leases allow it: cheaper than a row for each delivery that has to wait."""
-        patience = max(part.window.submit_until for part in parcel.slices)
-        while not self.is_stopping and (pause := self._hold.remaining(self._clock())):
-            if self._clock() + pause > patience:
-                return
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+    def _is_shut(self) -> bool:
+        return self._stopping or self.shut_for(self._clock()) > 0
 
-    def _submittable(self, parcel: Parcel) -> list[Slice]:
+    async def _may_go(self, lane: Lane, slices: Sequence[Slice]) -> bool:
+        """Wait until the route takes a call, if the leases allow it: cheaper than a row for each delivery that has to
+        wait. After True the call is to be made at once."""
+        if not self._pacer and self._breaker.is_closed and not self._is_shut():
+            return True
+        if not slices:
+            return False
+        leave_by = max(part.window.submit_until for part in slices)
+        open_by = leave_by
+        if all(self._goes_elsewhere(part.window.chunk.tenant) for part in slices):
+            open_by = min(leave_by, self._clock() + PATIENCE)
+        size = sum(part.stop - part.start for part in slices)
+        while not self._stopping and (now := self._clock()) < leave_by:
+            if pause := self.shut_for(now):
+                if now >= open_by or (now + pause > open_by and not self._may_open_early(now)):
+                    return False
+                await self._wait(min(pause, open_by - now))
+            elif self._pacer and not await self._pacer.take(lane, size, leave_by):
+                return False
+            elif not self._is_shut() and self._breaker.begin(self._clock()):
+                return True
+        return False
+
+    def _may_open_early(self, now: float) -> bool:
+        """Whether an answer that is on its way may open the route."""
+        return not self._hold.remaining(now) and self._breaker.is_probing
+
+    async def _wait(self, seconds: float) -> None:
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+
+    def _submittable(self, slices: Sequence[Slice], *, may_go: bool) -> list[Slice]:
         """The slices that may go now; the others get their outcome here. One clock reading for all."""
         now = self._clock()
-        shut = self.is_stopping or bool(self._hold.remaining(now))
         ready = []
-        for part in parcel.slices:
+        for part in slices:
             window = part.window
             if now >= window.expires:
                 self._settle(part, [Unsent.EXPIRED] * (part.stop - part.start))
-            elif shut or now >= window.submit_until:
+            elif not may_go or now >= window.submit_until:
                 self._settle(part, [Unsent.DEFERRED] * (part.stop - part.start))
             else:
                 ready.append(part)
+        if may_go and not ready:
+            self._breaker.abandoned(now)
         return ready
 
     async def _send(self, lane: Lane, slices: Sequence[Slice]) -> None:
@@ -150,8 +204,9 @@ class Sender:
         first, *others = (part.window.traceparent for part in slices)
         with tracing.span("send deliveries", traceparent=first, links=dict.fromkeys(others)):
             outcomes = await self._submit(messages)
-        self._listen(outcomes, started)
-        metrics.DISPATCH_REQUEST_SECONDS.labels(self._carrier.name, lane).observe(self._clock() - started)
+        if self._route.shared:
+            outcomes = self._listen(outcomes, started)
+        metrics.DISPATCH_REQUEST_SECONDS.labels(self._route.name, lane).observe(self._clock() - started)
         position = 0
         for part in slices:
             size = part.stop - part.start
@@ -162,39 +217,38 @@ class Sender:
         try:
             return await self._carrier.send(messages)
         except Exception:
-            logger.exception("a provider failed", extra={"provider": self._carrier.name})
-            return [Ambiguous("provider error")] * len(messages)
+            logger.exception("a provider failed", extra={"provider": self._route.name})
+            return CallFailed([Ambiguous("provider error")] * len(messages))
 
-    def _listen(self, outcomes: Sequence[Outcome], started: float) -> None:
-        """Let the answer open or shut the route."""
+    def _listen(self, outcomes: Sequence[Outcome], started: float) -> Sequence[Outcome]:
+        """Let the answer open or shut the route. How long a carrier wants us to wait is the route's to know, not the
+        messages': another route may take them."""
         now = self._clock()
-        throttles = [outcome.retry_after for outcome in outcomes if isinstance(outcome, Throttled)]
-        if throttles:
-            longest = max((asked for asked in throttles if asked), default=None)
-            self._hold.throttled(now, started, longest)
-        elif refused := next((outcome for outcome in outcomes if isinstance(outcome, Misconfigured)), None):
+        was_closed = self._breaker.is_closed
+        if isinstance(outcomes, CallFailed):
+            self._breaker.failed(now, started)
+            if was_closed and not self._breaker.is_closed:
+                logger.error("route broken", extra={"provider": self._route.name})
+        else:
+            self._breaker.succeeded(now, started)
+            if not was_closed and self._breaker.is_closed:
+                logger.warning("route works again", extra={"provider": self._route.name})
+        kinds = set(map(type, outcomes))
+        if Throttled in kinds:
+            delays = [outcome.retry_after for outcome in outcomes if isinstance(outcome, Throttled)]
+            self._hold.throttled(now, started, max((asked for asked in delays if asked), default=None))
+            outcomes = [Throttled(each.reason) if isinstance(each, Throttled) else each for each in outcomes]
+        elif Misconfigured in kinds:
+            refused = next(outcome for outcome in outcomes if isinstance(outcome, Misconfigured))
             if self._hold.misconfigured is None:
-                logger.error("route paused", extra={"provider": self._carrier.name, "reason": refused.reason})
+                logger.error("route paused", extra={"provider": self._route.name, "reason": refused.reason})
             self._hold.refused_account(now, refused.reason)
-        elif any(isinstance(outcome, Accepted) for outcome in outcomes):
+        elif Accepted in kinds:
             self._hold.passed(started)
+        if not was_closed:
+            self._changed.set()
+        return outcomes
 
     def _settle(self, part: Slice, outcomes: Sequence[Outcome | Unsent]) -> None:
         if part.window.settle(part.start, outcomes):
             self._finished(part.window)
-
-
-def outbound(part: Slice) -> list[Outbound]:
-    """The messages of a slice."""
-    chunk: SendDeliveries = part.window.chunk
-    content = chunk.content
-    if isinstance(content, StoredContent):
-        raise TypeError("content by reference is never staged")
-    first, addresses = chunk.first_number, chunk.addresses
-    keys = provider_keys(
-        chunk.notification_id,
-        [first + ordinal for ordinal in part.ordinals],
-        step=chunk.step,
-        generation=chunk.generation,
-    )
-    return [Outbound(key, addresses[ordinal], content) for key, ordinal in zip(keys, part.ordinals, strict=True)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import zstandard
 
@@ -23,37 +24,60 @@ Chunk = tuple[SendDeliveries, int, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Staging:
-    """A chunk to store. `take` deliveries of it, from the first, are claimed at once (0: it waits for its turn)."""
+    """A chunk to store. `take` deliveries of it, from the first, are claimed for `route` at once (0: it waits for its
+    turn). `segments` is what one of its messages counts where tenants are metered."""
 
     chunk: SendDeliveries
     partition: int
     traceparent: str | None
     take: int
+    route: str = ""
+    segments: int = 1
 
 
 class UnsendableContent(Exception):  # noqa: N818 - a property of the chunk
     """A chunk whose words this channel cannot send as they are."""
 
 
-def plan_staging(batch: Sequence[Chunk], free: Callable[[str], int], total: int) -> list[Staging]:
-    """Claim whole chunks, in their order, as long as there is room: `free` for a tenant, `total` for all together.
+class Offer(NamedTuple):
+    """Where a tenant's messages can go now, and how many: of this tenant, and of all that take this route. No route:
+    they wait."""
+
+    route: str
+    of_tenant: int
+    on_route: int
+
+
+NOWHERE = Offer("", 0, 0)
+
+
+def plan_staging(
+    batch: Sequence[Chunk],
+    offer: Callable[[str], Offer],
+    total: int,
+    segments: Callable[[SendDeliveries], int] = lambda chunk: 1,
+) -> list[Staging]:
+    """Claim whole chunks, in their order, as long as there is room: what `offer` says of a tenant, `total` for all
+    together.
 
     A chunk that stands twice in the batch is staged once. None is claimed past an older one of its tenant that waits.
     One larger than the whole room would never fit: the claims that follow take it in parts. Raises UnsendableContent.
     """
-    left: dict[str, int] = {}
+    offers: dict[str, Offer] = {}
+    on_route: dict[str, int] = {}
     stagings: list[Staging] = []
     for chunk, partition, traceparent in _once(batch):
         if isinstance(chunk.content, StoredContent):
             raise UnsendableContent(f"{chunk.channel} content by reference")
         size = len(chunk.addresses)
-        room = left.get(chunk.tenant)
-        if room is None:
-            room = free(chunk.tenant)
-        take = size if size <= min(room, total) else 0
+        if (best := offers.get(chunk.tenant)) is None:
+            best = offer(chunk.tenant)
+        room = min(best.of_tenant, on_route.setdefault(best.route, best.on_route), total)
+        take = size if size <= room else 0
         total -= take
-        left[chunk.tenant] = room - size if take else 0
-        stagings.append(Staging(chunk, partition, traceparent, take))
+        on_route[best.route] -= take
+        offers[chunk.tenant] = Offer(best.route, best.of_tenant - size if take else 0, best.on_route)
+        stagings.append(Staging(chunk, partition, traceparent, take, best.route, segments(chunk)))
     return stagings
 
 

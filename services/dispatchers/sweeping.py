@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from libs.contracts.failures import Unavailable
 from libs.storage import Connection, Database
 from services.dispatchers.reporting import Publisher, report
-from services.dispatchers.repository import ROWS_AT_ONCE, ClaimRepository, UpkeepRepository
+from services.dispatchers.repository import ROWS_AT_ONCE, RecordRepository, UpkeepRepository
 
 logger = logging.getLogger(__name__)
 
@@ -21,12 +21,12 @@ class Sweeper:
         self,
         database: Database,
         upkeep: UpkeepRepository,
-        claims: ClaimRepository,
+        records: RecordRepository,
         bus: Publisher,
     ) -> None:
         self._database = database
         self._upkeep = upkeep
-        self._claims = claims
+        self._records = records
         self._bus = bus
 
     async def start(self) -> None:
@@ -64,7 +64,7 @@ class Sweeper:
                 return
             await self._bus.publish([report(each.event, each.traceparent) for each in unreported])
             async with self._database.connection() as connection:
-                await self._claims.mark_reported(connection, [each.event.claim_id for each in unreported])
+                await self._records.mark_reported(connection, [each.event.claim_id for each in unreported])
 
     async def _forget(self) -> None:
         more = True

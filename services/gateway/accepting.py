@@ -12,7 +12,7 @@ from libs.contracts.content import INLINE_LIMIT_BYTES
 from libs.contracts.failures import Unavailable
 from libs.contracts.ids import NotificationId, created_at, event_id
 from libs.contracts.notification import Notification, order_key
-from libs.contracts.routing import Lane
+from libs.contracts.routing import Channel, Lane
 from libs.telemetry import tracing
 from libs.wire import Problem
 from services.gateway.authorization import Principal
@@ -27,7 +27,7 @@ STORING_AT_ONCE = 4
 OUTCOME = "X-Accept-Outcome"
 REFUSED = "Nothing can be accepted now. Try again."
 UNKNOWN = "It is not known whether the call was accepted. Try again with the same Idempotency-Key."
-# No list that is this short reaches the limit: an id has at most 19 digits, an address 16 characters.
+# No list that is this short reaches the limit: an id has at most 19 digits, a phone number 16 characters.
 NEVER_LONG = INLINE_LIMIT_BYTES // 24
 
 
@@ -47,12 +47,21 @@ class ContentStore(Protocol):
         ...
 
 
+class Balances(Protocol):
+    """What is left on tenants' accounts."""
+
+    async def require(self, tenant: str, drafts: Sequence[Draft]) -> None:
+        """Raises Problem 402 where the tenant's account is known not to pay for `drafts`."""
+        ...
+
+
 class Accepting:
     """Turns drafts into a command and hands it to Kafka."""
 
-    def __init__(self, intake: Intake, content: ContentStore) -> None:
+    def __init__(self, intake: Intake, content: ContentStore, balances: Balances) -> None:
         self._intake = intake
         self._content = content
+        self._balances = balances
         self._storing = asyncio.Semaphore(STORING_AT_ONCE)
 
     async def accept(
@@ -66,12 +75,13 @@ class Accepting:
         """Accept one call. `ids` has an id for each draft; everything else of the command follows from them and the
         drafts, so that a call repeated with the same ids is the same command.
 
-        Raises Problem 503, whose `X-Accept-Outcome` says `refused` where nothing was handed over and `unknown` where
-        the command may have been written.
+        Raises Problem 402 for what cannot be paid, and Problem 503, whose `X-Accept-Outcome` says `refused` where
+        nothing was handed over and `unknown` where the command may have been written.
         """
         attributes = {"notification.id": str(ids[0]), "notification.dialect": dialect}
         with tracing.span("accept", attributes=attributes):
             try:
+                await self._balances.require(principal.tenant.name, drafts)
                 command = await self._command(principal.tenant.name, dialect, drafts, ids, deadline)
                 outgoing = Outgoing(topics.SEND_NOTIFICATION[lane_of(drafts)], command)
                 await self._intake.accept(outgoing, within=deadline.left(PUBLISH_SECONDS))
@@ -81,7 +91,7 @@ class Accepting:
                 raise unavailable("refused", REFUSED) from error
             trace_id = tracing.trace_id_of(tracing.current_traceparent())
         assert trace_id is not None  # inside a span there is always one
-        return Accepted(tuple(ids), trace_id)
+        return Accepted(tuple(drafts), tuple(ids), trace_id)
 
     async def _command(
         self,
@@ -107,21 +117,26 @@ class Accepting:
     async def _notification(
         self, tenant: str, draft: Draft, number: NotificationId, deadline: Deadline
     ) -> Notification:
+        start = draft.start
         return Notification(
             notification_id=number,
             lane=draft.lane,
             channel=draft.channel,
-            to=await self._audience(tenant, draft.to, deadline),
+            to=await self._audience(tenant, draft.channel, draft.to, deadline),
             content=draft.content,
             message_class=draft.message_class,
-            at=draft.at,
+            at=None if start is None else start.at,
+            wall=None if start is None else start.wall,
+            zone=None if start is None else start.zone,
             expires_at=draft.expires_at,
             ordering_key=draft.ordering_key,
+            fallback=draft.fallback,
+            callback=draft.callback,
         )
 
-    async def _audience(self, tenant: str, to: ClientIds | Addresses, deadline: Deadline) -> Audience:
+    async def _audience(self, tenant: str, channel: Channel, to: ClientIds | Addresses, deadline: Deadline) -> Audience:
         listed = _listed(to)
-        if len(listed) <= NEVER_LONG:
+        if len(listed) <= NEVER_LONG and channel is not Channel.WEBHOOK:
             return to
         body = to.model_dump_json().encode()
         if len(body) <= INLINE_LIMIT_BYTES:

@@ -17,11 +17,13 @@ _NOBODY = bytes(32)
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose platform it is for this call. `resources` are the places it has, such as `location/1`."""
+    """Whose platform it is for this call. `resources` are the places it has, such as `location/1`;
+    `may_call_loopback`: webhooks and callbacks of this tenant may go to this machine, for development."""
 
     name: str
     resources: frozenset[str]
     requests_per_minute: int
+    may_call_loopback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from services.gateway.dialects.native import API_KEY
 from services.gateway.repository import GatewayRepository
 from services.gateway.schema import migrate_schema
 from services.gateway.settings import GatewaySettings
-from services.gateway.translation import READ, SEND, Token
+from services.gateway.translation import CONTROL, READ, RESEND, SECRETS, SEND, Token
 
 USUAL_REQUESTS_PER_MINUTE: Final = 200
 
@@ -79,11 +79,12 @@ def read(document: Mapping[str, Any], *, pepper: bytes, name: str | None) -> tup
         name=called,
         resources=places,
         requests_per_minute=described.get("requests_per_minute", USUAL_REQUESTS_PER_MINUTE),
+        may_call_loopback=described.get("may_call_loopback", False) is True,
     )
     found = (
         (PARTNER, "altegio.partner_token", altegio.get("partner_token"), {SEND}, {EVERYTHING}),
         (USER, "altegio.user_token", altegio.get("user_token"), {SEND}, places),
-        (API_KEY, "native.api_key", native.get("api_key"), {SEND, READ}, {EVERYTHING}),
+        (API_KEY, "native.api_key", native.get("api_key"), {SEND, READ, CONTROL, RESEND, SECRETS}, {EVERYTHING}),
     )
     credentials = []
     for kind, where, value, scopes, resources in found:

@@ -1,6 +1,7 @@
-"""Who is listed in a request: client ids and phone numbers."""
+"""Who is listed in a request: client ids, phone numbers, URLs."""
 
 from libs.contracts.audience import MAX_LISTED, Addresses, ClientIds
+from libs.outbound_urls import MAX_URL
 from libs.phones import MAX_FORMATTED, e164, is_plain
 from libs.wire import JsonValue
 from services.gateway.faults import Fault
@@ -8,6 +9,8 @@ from services.gateway.faults import Fault
 MAX_ID = 2**63 - 1
 # Above it a JSON number with a fraction can no longer tell neighbouring integers apart.
 MAX_EXACT_FLOAT = 2**53
+# Each is taken apart and checked, some 20 us, while other requests wait.
+MAX_URLS = 1_000
 
 
 def client_ids(value: JsonValue) -> ClientIds:
@@ -38,15 +41,32 @@ def phone_numbers(value: JsonValue) -> Addresses:
     return Addresses(addresses=tuple(numbers))
 
 
-def _listed(value: JsonValue, what: str) -> list[JsonValue]:
+def urls(value: JsonValue) -> Addresses:
+    """URLs that a webhook is posted to: each once, in the order of their first mention. Raises Fault. Whether the
+    platform may call them is decided by destinations.py, which knows the tenant."""
+    listed = _listed(value, "URLs", MAX_URLS)
+    for position, item in enumerate(listed):
+        if not isinstance(item, str) or not 0 < len(item) <= MAX_URL:
+            raise Fault(f"must hold URLs of at most {MAX_URL} characters. Look at entry {position}.")
+    return Addresses(addresses=tuple(dict.fromkeys(map(str, listed))))
+
+
+def url(value: JsonValue) -> str:
+    """A single one. Raises Fault."""
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_URL:
+        raise Fault(f"must be a URL of at most {MAX_URL} characters, such as https://example.com/hook.")
+    return value
+
+
+def _listed(value: JsonValue, what: str, most: int = MAX_LISTED) -> list[JsonValue]:
     if value is None:
         raise Fault(f"is missing. Send an array of {what}.")
     if not isinstance(value, list):
         raise Fault(f"must be an array of {what}.")
     if not value:
         raise Fault(f"is empty. List at least one of the {what}.")
-    if len(value) > MAX_LISTED:
-        raise Fault(f"lists {len(value)} entries. Send at most {MAX_LISTED} {what} in one call.")
+    if len(value) > most:
+        raise Fault(f"lists {len(value)} entries. Send at most {most} {what} in one call.")
     return value
 
 

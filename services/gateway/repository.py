@@ -15,7 +15,8 @@ SWEEP = 5_000
 
 _CREDENTIALS = """
 SELECT credential.prefix, credential.kind, credential.digest, credential.scopes, credential.resources,
-       credential.expires_at, tenant.tenant, tenant.resources AS tenant_resources, tenant.requests_per_minute
+       credential.expires_at, tenant.tenant, tenant.resources AS tenant_resources, tenant.requests_per_minute,
+       tenant.may_call_loopback
 FROM gateway.credential JOIN gateway.tenant USING (tenant)
 WHERE credential.prefix = ANY($1::text[]) AND credential.revoked_at IS NULL
 """
@@ -77,10 +78,11 @@ WHERE ctid = ANY (ARRAY(
 """
 
 _PUT_TENANT = """
-INSERT INTO gateway.tenant (tenant, resources, requests_per_minute) VALUES ($1, $2::text[], $3)
+INSERT INTO gateway.tenant (tenant, resources, requests_per_minute, may_call_loopback) VALUES ($1, $2::text[], $3, $4)
 ON CONFLICT (tenant) DO UPDATE
 SET resources = ARRAY(SELECT DISTINCT name FROM unnest(tenant.resources || excluded.resources) AS name ORDER BY name),
-    requests_per_minute = excluded.requests_per_minute
+    requests_per_minute = excluded.requests_per_minute,
+    may_call_loopback = excluded.may_call_loopback
 """
 
 _PUT_CREDENTIAL = """
@@ -114,7 +116,12 @@ class GatewayRepository:
             row["prefix"]: Credential(
                 prefix=row["prefix"],
                 kind=row["kind"],
-                tenant=Tenant(row["tenant"], frozenset(row["tenant_resources"]), row["requests_per_minute"]),
+                tenant=Tenant(
+                    row["tenant"],
+                    frozenset(row["tenant_resources"]),
+                    row["requests_per_minute"],
+                    row["may_call_loopback"],
+                ),
                 digest=row["digest"],
                 scopes=frozenset(row["scopes"]),
                 resources=frozenset(row["resources"]),
@@ -150,7 +157,13 @@ class GatewayRepository:
         """Add to a tenant or change it: resources are added, credentials replaced by prefix; what was revoked stays
         revoked. Raises LookupError where a prefix belongs to another tenant, Unavailable."""
         async with self._database.transaction() as connection:
-            await connection.execute(_PUT_TENANT, tenant.name, sorted(tenant.resources), tenant.requests_per_minute)
+            await connection.execute(
+                _PUT_TENANT,
+                tenant.name,
+                sorted(tenant.resources),
+                tenant.requests_per_minute,
+                tenant.may_call_loopback,
+            )
             for credential in credentials:
                 taken = await connection.fetchval(
                     _PUT_CREDENTIAL,

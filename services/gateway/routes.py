@@ -1,10 +1,11 @@
-"""What is common to every API: who calls, how much, once or again, and what became of it."""
+"""What is common to every API: who calls, how much, once or again, and who answers."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
+from typing import Protocol
 
 from aiohttp import web
 
@@ -13,18 +14,35 @@ from libs.telemetry import metrics
 from libs.web import read_body
 from libs.wire import HttpRequest, HttpResponse, Problem
 from services.gateway.accepting import OUTCOME, Accepting, lane_of, unavailable
+from services.gateway.asking import Asking
 from services.gateway.authorization import Principal, require
+from services.gateway.controlling import Controlling
 from services.gateway.credentials import Credentials
 from services.gateway.deadline import CALL_SECONDS, Deadline
+from services.gateway.destinations import called
 from services.gateway.dialects import DIALECTS, dialect_of
 from services.gateway.idempotency import Idempotency, fingerprint, key_of
 from services.gateway.limits import RequestLimit
 from services.gateway.reading import Reading
-from services.gateway.translation import Demand, Dialect, Draft, ReadCall, SendCall
+from services.gateway.translation import ControlCall, Demand, Dialect, Draft, OwnerCall, ReadCall, SendCall
 
 # A hundred thousand ids of thirteen digits fit.
 BODY_LIMIT = 1_500_000
 NOTIFICATION_ID = "X-Notification-Id"
+
+Ids = tuple[NotificationId, ...]
+
+
+class Call(Protocol):
+    """What calls of every kind have."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...
+
+    def demand(self, request: HttpRequest, segments: Mapping[str, str]) -> Demand: ...
 
 
 class Front:
@@ -37,6 +55,8 @@ class Front:
         limit: RequestLimit,
         idempotency: Idempotency,
         accepting: Accepting,
+        controlling: Controlling,
+        asking: Asking,
         reading: Reading,
         now: Callable[[], datetime],
     ) -> None:
@@ -44,6 +64,8 @@ class Front:
         self._limit = limit
         self._idempotency = idempotency
         self._accepting = accepting
+        self._controlling = controlling
+        self._asking = asking
         self._reading = reading
         self._now = now
 
@@ -51,29 +73,59 @@ class Front:
         """Every call of every dialect, under all its spellings."""
         for dialect in DIALECTS.values():
             for send in dialect.sends:
-                for path in send.paths:
-                    app.router.add_route("POST", path, partial(self._send, dialect, send))
+                _add(app, send, send.methods, partial(self._send, dialect, send))
+            for control in dialect.controls:
+                _add(app, control, control.methods, partial(self._control, dialect, control))
+            for petition in dialect.petitions:
+                _add(app, petition, petition.methods, partial(self._ask, dialect, petition))
             for read in dialect.reads:
-                for path in read.paths:
-                    app.router.add_route("GET", path, partial(self._read, dialect, read))
+                _add(app, read, ("GET",), partial(self._read, read))
 
     async def _send(self, dialect: Dialect, call: SendCall, request: web.Request) -> web.Response:
+        asked = await self._enter(dialect, call, request)
+        drafts = called(
+            call.drafts(asked.request, self._now()), allow_loopback=asked.principal.tenant.may_call_loopback
+        )
+        ids = tuple(new_notification_id(self._now()) for _ in drafts)
+        return as_answer(await self._once(asked, ids, partial(self._accept, asked, call, drafts)))
+
+    async def _control(self, dialect: Dialect, call: ControlCall, request: web.Request) -> web.Response:
+        asked = await self._enter(dialect, call, request)
+        order = call.order(asked.request, asked.segments, self._now())
+
+        async def control(ids: Ids) -> HttpResponse:
+            await self._controlling.control(asked.principal, order, ids[0], asked.deadline)
+            return call.answer(order)
+
+        # Nobody sees this id: remembered with the key, it makes the command of a retry the same command.
+        return as_answer(await self._once(asked, (new_notification_id(self._now()),), control))
+
+    async def _ask(self, dialect: Dialect, call: OwnerCall, request: web.Request) -> web.Response:
+        asked = await self._enter(dialect, call, request)
+        petition = call.petition(asked.request, asked.segments)
+
+        async def ask(ids: Ids) -> HttpResponse:
+            return await self._asking.answer(asked.principal, call, petition, asked.deadline)
+
+        if petition.body is None:  # nothing is done that could be done twice
+            return as_answer(await ask(()))
+        return as_answer(await self._once(asked, (), ask))
+
+    async def _read(self, call: ReadCall, request: web.Request) -> web.Response:
+        head = as_values(request)
+        principal = await self._admit(call.demand(head, request.match_info))
+        return as_answer(await self._reading.answer(principal, call, call.question(head, request.match_info)))
+
+    async def _enter(self, dialect: Dialect, call: Call, request: web.Request) -> "_Asked":
+        """Admit the caller, then read the whole request."""
         started = time.monotonic()
         head = as_values(request)
         principal = await self._admit(call.demand(head, request.match_info))
         # The caller's time for its body is its own; what we took before counts towards our three seconds.
         spent = time.monotonic() - started
         whole = replace(head, body=await read_body(request, limit=BODY_LIMIT))
-        key = key_of(whole)
-        asked = _Asked(principal, dialect, call, call.drafts(whole, self._now()), Deadline(CALL_SECONDS - spent))
-        if key is None:
-            return as_answer(await self._accept(asked, asked.new_ids(self._now())))
-        return as_answer(await self._accept_once(asked, key, fingerprint(whole, request.match_info)))
-
-    async def _read(self, dialect: Dialect, call: ReadCall, request: web.Request) -> web.Response:
-        head = as_values(request)
-        principal = await self._admit(call.demand(head, request.match_info))
-        return as_answer(await self._reading.answer(principal, call, call.question(head, request.match_info)))
+        deadline = Deadline(CALL_SECONDS - spent)
+        return _Asked(principal, dialect.name, call.name, whole, dict(request.match_info), key_of(whole), deadline)
 
     async def _admit(self, demand: Demand) -> Principal:
         credentials = await self._credentials.verified(demand)
@@ -81,48 +133,59 @@ class Front:
         self._limit.spend(credentials[0])
         return require(demand, credentials)
 
-    async def _accept_once(self, asked: "_Asked", key: str, digest: bytes) -> HttpResponse:
+    async def _once(self, asked: "_Asked", ids: Ids, work: Callable[[Ids], Awaitable[HttpResponse]]) -> HttpResponse:
+        """What `work` answers, or what it answered the first time this key came. A retry gets the ids of the first."""
+        if asked.key is None:
+            return await work(ids)
         held = await self._idempotency.begin(
             tenant=asked.principal.tenant.name,
-            route=f"{asked.dialect.name}.{asked.call.name}",
-            key=key,
-            fingerprint=digest,
-            ids=asked.new_ids(self._now()),
+            route=f"{asked.dialect}.{asked.call}",
+            key=asked.key,
+            fingerprint=fingerprint(asked.request, asked.segments),
+            ids=ids,
             deadline=asked.deadline,
         )
         if isinstance(held, HttpResponse):
-            metrics.GATEWAY_REPLAYS.labels(asked.dialect.name, asked.call.name).inc()
+            metrics.GATEWAY_REPLAYS.labels(asked.dialect, asked.call).inc()
             return held
         response: HttpResponse | None = None
         try:
-            response = await self._accept(asked, held.ids)
+            response = await work(held.ids)
         finally:
             await self._idempotency.settle(held, response, asked.deadline)
         return response
 
-    async def _accept(self, asked: "_Asked", ids: tuple[NotificationId, ...]) -> HttpResponse:
-        with metrics.GATEWAY_ACCEPT_SECONDS.labels(asked.dialect.name).time():
-            accepted = await self._accepting.accept(
-                asked.principal, asked.dialect.name, asked.drafts, ids, asked.deadline
-            )
-        metrics.GATEWAY_ACCEPTED.labels(asked.dialect.name, asked.call.name, lane_of(asked.drafts)).inc(len(ids))
-        answer = asked.call.answer(accepted)
+    async def _accept(self, asked: "_Asked", call: SendCall, drafts: tuple[Draft, ...], ids: Ids) -> HttpResponse:
+        with metrics.GATEWAY_ACCEPT_SECONDS.labels(asked.dialect).time():
+            accepted = await self._accepting.accept(asked.principal, asked.dialect, drafts, ids, asked.deadline)
+        metrics.GATEWAY_ACCEPTED.labels(asked.dialect, call.name, lane_of(drafts)).inc(len(ids))
+        answer = call.answer(accepted)
         names = ", ".join(str(number) for number in ids)
         return replace(answer, headers={**answer.headers, NOTIFICATION_ID: names})
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One call that asks for notifications, understood and admitted."""
+    """One call by somebody who may make it."""
 
     principal: Principal
-    dialect: Dialect
-    call: SendCall
-    drafts: tuple[Draft, ...]
+    dialect: str
+    call: str
+    request: HttpRequest
+    segments: Mapping[str, str]
+    key: str | None
     deadline: Deadline
 
-    def new_ids(self, now: datetime) -> tuple[NotificationId, ...]:
-        return tuple(new_notification_id(now) for _ in self.drafts)
+
+def _add(
+    app: web.Application,
+    call: Call,
+    methods: tuple[str, ...],
+    handler: Callable[[web.Request], Awaitable[web.Response]],
+) -> None:
+    for path in call.paths:
+        for method in methods:
+            app.router.add_route(method, path, handler)
 
 
 def render(request: web.Request, problem: Problem) -> web.Response:

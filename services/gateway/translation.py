@@ -3,17 +3,27 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
 from libs.contracts.audience import Addresses, ClientIds
-from libs.contracts.content import InlineContent
+from libs.contracts.commands import ControlAction
+from libs.contracts.content import InlineContent, WebhookContent
+from libs.contracts.events import DeliverySettled, NotificationCompleted
 from libs.contracts.ids import NotificationId
+from libs.contracts.notification import Callback, Fallback
 from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.wire import HttpRequest, HttpResponse, JsonValue, Problem
 
 SEND = "notifications:send"
 READ = "notifications:read"
+CONTROL = "notifications:control"
+RESEND = "notifications:resend"
+SECRETS = "secrets:read"
+
+News = DeliverySettled | NotificationCompleted
+"""What a caller who asked for callbacks is told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,17 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """When a notification may leave. `wall` (ISO 8601 without an offset) and `zone` are what the caller gave, where it
+    gave a wall-clock time; `adjusted` says that clocks skip that time (`gap`) or show it twice (`overlap`)."""
+
+    at: datetime
+    wall: str | None = None
+    zone: str | None = None
+    adjusted: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """One notification as it was asked for: everything but its ids."""
 
@@ -46,17 +67,48 @@ class Draft:
     content: InlineContent
     lane: Lane
     message_class: MessageClass
-    at: datetime | None = None
+    start: Start | None = None
     expires_at: datetime | None = None
     ordering_key: str | None = None
+    fallback: tuple[Fallback, ...] = ()
+    callback: Callback | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """What the platform gave the accepted call: an id for each of its drafts, in their order, and its trace."""
 
+    drafts: tuple[Draft, ...]
     notification_ids: tuple[NotificationId, ...]
     trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to be done to a notification that was accepted; `start` is the new one where it is rescheduled."""
+
+    notification_id: NotificationId
+    action: ControlAction
+    start: Start | None = None
+
+
+class Owner(StrEnum):
+    """Whom the gateway can ask for a verdict; itself, too."""
+
+    TRACKER = "tracker"
+    GATEWAY = "gateway"
+
+
+@dataclass(frozen=True, slots=True)
+class Petition:
+    """What an owner is asked to decide or to tell, over its internal HTTP; the tenant is added. With a `body` it is a
+    POST, without one a GET. `about` is the id it is about, if it is about one."""
+
+    owner: Owner
+    path: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    body: JsonValue = None
+    about: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +131,9 @@ class SendCall(Protocol):
 
     @property
     def paths(self) -> tuple[str, ...]: ...
+
+    @property
+    def methods(self) -> tuple[str, ...]: ...
 
     def demand(self, request: HttpRequest, segments: Mapping[str, str]) -> Demand:
         """Reads the head alone: the body has not been read yet."""
@@ -111,6 +166,48 @@ class ReadCall(Protocol):
         ...
 
 
+class ControlCall(Protocol):
+    """A call that orders something about a notification. It is answered when the order is on the bus: it takes effect
+    in the order of acknowledgement, also for a notification whose acceptance is still on its way."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...
+
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+
+    def demand(self, request: HttpRequest, segments: Mapping[str, str]) -> Demand: ...
+
+    def order(self, request: HttpRequest, segments: Mapping[str, str], now: datetime) -> Order:
+        """What is ordered; nothing in it depends on `now`, which only tells what is too late."""
+        ...
+
+    def answer(self, order: Order) -> HttpResponse: ...
+
+
+class OwnerCall(Protocol):
+    """A call whose answer is its owner's verdict, or data that only the owner has. What the owner refuses is a Problem
+    with the owner's status, code and words."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def paths(self) -> tuple[str, ...]: ...
+
+    @property
+    def methods(self) -> tuple[str, ...]: ...
+
+    def demand(self, request: HttpRequest, segments: Mapping[str, str]) -> Demand: ...
+
+    def petition(self, request: HttpRequest, segments: Mapping[str, str]) -> Petition: ...
+
+    def answer(self, petition: Petition, verdict: JsonValue) -> HttpResponse: ...
+
+
 class Dialect(Protocol):
     """Somebody's HTTP shape."""
 
@@ -123,6 +220,17 @@ class Dialect(Protocol):
     @property
     def reads(self) -> tuple[ReadCall, ...]: ...
 
+    @property
+    def controls(self) -> tuple[ControlCall, ...]: ...
+
+    @property
+    def petitions(self) -> tuple[OwnerCall, ...]: ...
+
     def refuse(self, problem: Problem) -> HttpResponse:
         """The same problem in this API's own error form."""
+        ...
+
+    def tell(self, news: News) -> tuple[WebhookContent, ...]:
+        """The bodies, one a request, in which this API tells its caller what became of a notification. The same
+        news gives the same bodies. None where it has no words for it."""
         ...

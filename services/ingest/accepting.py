@@ -119,10 +119,10 @@ def judge(submission: Submission, traceparent: str | None) -> Call:
 
 def body_hash(notification: Notification) -> bytes:
     """sha256 of what was asked, without the id. Fields at their defaults are left out, so that a field that comes with
-    a later release does not make an old request look different."""
-    return hashlib.sha256(
-        notification.model_dump_json(exclude={"notification_id"}, exclude_defaults=True).encode()
-    ).digest()
+    a later release does not make an old request look different. So is the instant of a wall-clock time: another release
+    of the zones may put it elsewhere."""
+    found = {"notification_id"} if notification.wall is None else {"notification_id", "at"}
+    return hashlib.sha256(notification.model_dump_json(exclude=found, exclude_defaults=True).encode()).digest()
 
 
 def lightened(notification: Notification, tenant: str) -> tuple[Notification, Blob | None]:
@@ -151,7 +151,8 @@ def _at_most(to: ClientIds | Addresses) -> int:
 def references(entries: Iterable[Entry]) -> Iterator[tuple[str, str]]:
     """(tenant, sha256) of everything the entries name that is kept apart."""
     for entry in entries:
-        for part in (entry.notification.to, entry.notification.content):
+        fallback = (step.content for step in entry.notification.fallback)
+        for part in (entry.notification.to, entry.notification.content, *fallback):
             if isinstance(part, StoredAudience | StoredContent):
                 yield entry.tenant, part.sha256
 

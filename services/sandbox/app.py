@@ -10,11 +10,13 @@ from libs import runtime
 from libs.settings import load
 from libs.web import Server, add_health, application
 from services import sandbox
+from services.sandbox.hooks import Hooks
 from services.sandbox.reports import HttpReporting, Reports
 from services.sandbox.repository import Inbox
 from services.sandbox.routes import InboxRoutes
 from services.sandbox.settings import SandboxSettings
 from services.sandbox.smsc import Smsc
+from services.sandbox.viber import Viber
 
 SERVICE = "sandbox"
 
@@ -28,13 +30,10 @@ def wire(settings: SandboxSettings, inbox: Inbox, reports: Reports) -> web.Appli
     """Everything that answers."""
     app = application()
     InboxRoutes(inbox, reports).add_to(app)
-    Smsc(
-        inbox,
-        reports,
-        key=settings.carrier_key.get_secret_value(),
-        report_delay=settings.report_delay.total_seconds(),
-        now=now,
-    ).add_to(app)
+    key, delay = settings.carrier_key.get_secret_value(), settings.report_delay.total_seconds()
+    Smsc(inbox, reports, key=key, report_delay=delay, now=now).add_to(app)
+    Viber(inbox, reports, key=key, report_delay=delay, now=now).add_to(app)
+    Hooks(inbox, now).add_to(app)
     add_health(app, {})
     return app
 

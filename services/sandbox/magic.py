@@ -1,7 +1,8 @@
-"""Magic recipients: phone numbers at which the simulated carrier always behaves in one way.
+"""Magic recipients: phone numbers at which a simulated carrier always behaves in one way.
 
 They are numbers that Ofcom keeps for drama (+44 7700 900000 to 900999), so that they can reach nobody anywhere else.
-`deploy/demo/magic.csv` lists the same for callers, with the state in which each delivery must end.
+`deploy/demo/magic.csv` lists the same for callers, with the state in which each delivery must end. A number is magic on
+its own channel only: on another it takes messages like any.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ class Answer(Enum):
     ACCEPTED = auto()
     UNANSWERED = auto()
     REJECTED = auto()
+    NO_FUNDS = auto()
     THROTTLED = auto()
     FAILED = auto()
 
@@ -42,7 +44,7 @@ class Behaviour:
 
 
 # By recipient, digits only as the inbox writes them.
-MAGIC: Mapping[str, Behaviour] = {
+SMS: Mapping[str, Behaviour] = {
     "447700900001": Behaviour("delivered_after_2s"),
     "447700900002": Behaviour("never_reported", reports=()),
     "447700900003": Behaviour("rejected", then=Answer.REJECTED, reports=()),
@@ -56,4 +58,24 @@ MAGIC: Mapping[str, Behaviour] = {
     ),
     "447700900009": Behaviour("late_report", reports=((2.0, "delivered"), (3.0, "on_phone"))),
     "447700900010": Behaviour("report_before_answer", reports=((0.0, "delivered"),), answer_after=EARLY_BY),
+    "447700900011": Behaviour("no_funds", then=Answer.NO_FUNDS, reports=()),
+    "447700900012": Behaviour("rejected_later", reports=((2.0, "rejected"),)),
+    "447700900013": Behaviour("corrected", reports=((2.0, "undelivered"), (4.0, "delivered"))),
+    "447700900014": Behaviour("on_phone_then_delivered", reports=((1.0, "on_phone"), (3.0, "delivered"))),
+    "447700900015": Behaviour("stays_on_phone", reports=((2.0, "on_phone"),)),
+    "447700900016": Behaviour("delivered_after_10s", reports=((10.0, "delivered"),)),
 }
+VIBER: Mapping[str, Behaviour] = {
+    "447700900101": Behaviour("viber_delivered"),
+    "447700900102": Behaviour("viber_seen", reports=((1.0, "on_device"), (2.0, "delivered"), (3.0, "seen"))),
+    "447700900103": Behaviour("viber_never_reported", reports=()),
+    "447700900104": Behaviour("viber_not_a_user", then=Answer.REJECTED, reports=()),
+    "447700900105": Behaviour("viber_undelivered", reports=((2.0, "undelivered"),)),
+    "447700900106": Behaviour("viber_blocked_later", reports=((2.0, "blocked"),)),
+    "447700900107": Behaviour("viber_no_funds", then=Answer.NO_FUNDS, reports=()),
+    "447700900108": Behaviour("viber_busy", first=(Answer.THROTTLED,)),
+    "447700900109": Behaviour("viber_times_out", first=(Answer.UNANSWERED,)),
+    "447700900110": Behaviour("viber_flaky", first=(Answer.FAILED, Answer.FAILED)),
+    "447700900111": Behaviour("viber_corrected", reports=((2.0, "undelivered"), (4.0, "delivered"))),
+}
+MAGIC: Mapping[str, Mapping[str, Behaviour]] = {"sms": SMS, "viber": VIBER}

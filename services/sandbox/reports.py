@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import aiohttp
 
@@ -22,8 +23,18 @@ GIVE_UP_AFTER = 3600.0
 CALLS_AT_ONCE = 8
 # Reports due within this time go together: one call for hundreds instead of one for each request.
 GATHER = 0.05
-CODES = {"on_phone": "000", "delivered": "000", "undelivered": "027"}
 CALL_TIMEOUT = aiohttp.ClientTimeout(total=15, sock_connect=5)
+
+
+class Told(NamedTuple):
+    """What is said of one message: our id of it, and what became of it in its carrier's own word."""
+
+    id: str
+    status: str
+
+
+# Makes the body of a call from what is told and the time by our clock, ISO 8601.
+Form = Callable[[Sequence[Told], str], JsonValue]
 
 
 @dataclass(order=True, slots=True)
@@ -33,6 +44,7 @@ class _Due:
     url: str = field(compare=False)
     ids: Sequence[str] = field(compare=False)
     status: str = field(compare=False)
+    form: Form = field(compare=False)
     first_at: float = field(compare=False)
     pause: float = field(compare=False, default=FIRST_PAUSE)
 
@@ -53,11 +65,11 @@ class Reports:
         self._calls: set[asyncio.Task[None]] = set()
         self.waiting = 0
 
-    def later(self, delay: float, url: str, ids: Sequence[str], status: str) -> None:
-        """Report to `url` in `delay` seconds that these messages came to `status`."""
+    def later(self, delay: float, url: str, ids: Sequence[str], status: str, form: Form) -> None:
+        """Report to `url` in `delay` seconds that these messages came to `status`. One address has one `form`."""
         at = self._clock() + delay
         self.waiting += len(ids)
-        self._push(_Due(at, next(self._numbers), url, ids, status, at))
+        self._push(_Due(at, next(self._numbers), url, ids, status, form, at))
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -120,10 +132,8 @@ class Reports:
 
 def _body(due: Sequence[_Due]) -> bytes:
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    reports: list[JsonValue] = [
-        {"id": given, "status": one.status, "code": CODES[one.status], "at": at} for one in due for given in one.ids
-    ]
-    return json_bytes({"reports": reports})
+    told = [Told(given, one.status) for one in due for given in one.ids]
+    return json_bytes(due[0].form(told, at))
 
 
 class HttpReporting:

@@ -1,9 +1,10 @@
 """What arrived, newest first: a bounded table in memory. A million short messages take about 200 MB."""
 
+import asyncio
 import json
 import sqlite3
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from libs.wire import JsonValue
 
 # Dropping the oldest one by one would cost as much as storing: a per mille at a time.
 _SHARE_DROPPED = 1000
+# Text is looked through without an index: so many messages at a time (a few ms), then others have their turn.
+_LOOKED_THROUGH_AT_ONCE = 5000
 
 _SCHEMA = """
 CREATE TABLE message (
@@ -19,6 +22,7 @@ CREATE TABLE message (
     text TEXT NOT NULL, html TEXT, headers TEXT, data TEXT, received_at REAL NOT NULL, attempt_key BLOB NOT NULL
 );
 CREATE INDEX message_recipient ON message (recipient, id);
+CREATE INDEX message_channel ON message (channel, id);
 CREATE TABLE taken (id INTEGER PRIMARY KEY, attempt_key BLOB NOT NULL UNIQUE);
 """
 
@@ -32,6 +36,8 @@ class Arrival(NamedTuple):
     sender: str
     text: str
     attempt_key: bytes
+    headers: dict[str, JsonValue] | None = None
+    data: JsonValue = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +55,7 @@ class Query:
 class Inbox:
     """Messages and the keys seen. `boot` makes the ids of one life differ from those of another.
 
-    The methods do not wait for anything but the processor: `contains` over a million messages takes a fraction of a
-    second, everything else is found by an index.
+    Everything is found by an index but what is looked for by `contains`, which is why `show` waits.
     """
 
     def __init__(self, *, capacity: int, honour_keys: bool, boot: str) -> None:
@@ -78,8 +83,11 @@ class Inbox:
     def arrive(self, arrivals: Sequence[Arrival], now: datetime) -> list[int]:
         """Store what arrived; the id of each. A key seen before has its first id and is not shown a second time."""
         if not self._honour_keys:
-            return self._store(arrivals, now)
-        known = self._known(arrivals)
+            ids = self._store(arrivals, now)
+            keys = [arrival.attempt_key for arrival in arrivals]
+            self._base.executemany("INSERT OR IGNORE INTO taken VALUES (?, ?)", zip(ids, keys, strict=True))
+            return ids
+        known = self.known([arrival.attempt_key for arrival in arrivals])
         fresh: dict[bytes, Arrival] = {}
         for arrival in arrivals:
             if arrival.attempt_key not in known:
@@ -93,8 +101,22 @@ class Inbox:
         """The carrier's own name for a message."""
         return f"{self._boot}-{number}"
 
-    def show(self, query: Query) -> dict[str, JsonValue]:
+    def catch(self, arrival: Arrival, now: datetime) -> int:
+        """Store what arrived, whether or not it was seen before; its id."""
+        (number,) = self._store([arrival], now)
+        return number
+
+    async def show(self, query: Query) -> dict[str, JsonValue]:
         """The document of GET /messages."""
+        if query.contains is not None:
+            total, rows = await self._look_through(query, query.contains)
+        else:
+            total, rows = self._find(query)
+        messages: list[JsonValue] = [self._document(row) for row in rows]
+        return {"total": total, "dropped": self.dropped, "messages": messages}
+
+    def _find(self, query: Query) -> tuple[int, Sequence[sqlite3.Row]]:
+        """How many there are, and a page of them."""
         where, values = self._conditions(query)
         total = self.total
         if where:
@@ -105,8 +127,27 @@ class Inbox:
             f"SELECT * FROM message WHERE {where or 'true'} ORDER BY id DESC LIMIT ?",  # noqa: S608 - no value in it
             (*values, query.limit),
         )
-        messages: list[JsonValue] = [self._document(row) for row in rows]
-        return {"total": total, "dropped": self.dropped, "messages": messages}
+        return total, rows.fetchall()
+
+    async def _look_through(self, query: Query, text: str) -> tuple[int, Sequence[sqlite3.Row]]:
+        """The same for what holds a text, from the newest to the oldest of those that are here now."""
+        where, values = self._conditions(query)
+        statement = (
+            f"SELECT id FROM message WHERE {where or 'true'} AND id BETWEEN ? AND ?"  # noqa: S608 - no value in it
+            " AND instr(text || coalesce(subject, '') || coalesce(html, ''), ?) > 0 ORDER BY id DESC"
+        )
+        total, shown = 0, list[int]()
+        for last in range(self.newest, self.newest - self.total, -_LOOKED_THROUGH_AT_ONCE):
+            first = last - _LOOKED_THROUGH_AT_ONCE + 1
+            found = [row[0] for row in self._base.execute(statement, (*values, first, last, text))]
+            total += len(found)
+            if len(shown) < query.limit:
+                shown += [number for number in found if query.before is None or number < query.before]
+            await asyncio.sleep(0)
+        numbers = shown[: query.limit]
+        marks = ",".join("?" * len(numbers))
+        rows = self._base.execute(f"SELECT * FROM message WHERE id IN ({marks}) ORDER BY id DESC", numbers)  # noqa: S608
+        return total, rows.fetchall()
 
     def clear(self) -> None:
         """Empty the inbox. Keys stay: the carrier still knows what it took."""
@@ -114,8 +155,8 @@ class Inbox:
         self.total = 0
         self.dropped = 0
 
-    def _known(self, arrivals: Iterable[Arrival]) -> dict[bytes, int]:
-        keys = [arrival.attempt_key for arrival in arrivals]
+    def known(self, keys: Sequence[bytes]) -> dict[bytes, int]:
+        """The ids of those keys that were seen before."""
         marks = ",".join("?" * len(keys))
         return dict(self._base.execute(f"SELECT attempt_key, id FROM taken WHERE attempt_key IN ({marks})", keys))  # noqa: S608
 
@@ -123,9 +164,12 @@ class Inbox:
         first, at = self._next, now.timestamp()
         self._base.execute("BEGIN")
         self._base.executemany(
-            "INSERT INTO message (id, channel, recipient, sender, text, attempt_key, received_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [(number, *arrival, at) for number, arrival in enumerate(arrivals, first)],
+            "INSERT INTO message (id, channel, recipient, sender, text, attempt_key, headers, data, received_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, *arrival[:5], _json(arrival.headers), _json(arrival.data), at)
+                for number, arrival in enumerate(arrivals, first)
+            ],
         )
         self._base.execute("COMMIT")
         self._channels.update(arrival.channel for arrival in arrivals)
@@ -170,8 +214,6 @@ class Inbox:
             parts.append(("recipient = ?", query.to))
         if query.since is not None:
             parts.append(("id >= ?", self._first_since(query.since.timestamp())))
-        if query.contains is not None:
-            parts.append(("instr(text || coalesce(subject, '') || coalesce(html, ''), ?) > 0", query.contains))
         return " AND ".join(part for part, _ in parts), tuple(value for _, value in parts)
 
     def _first_since(self, instant: float) -> int:
@@ -182,3 +224,7 @@ class Inbox:
     def _received_at(self, number: int) -> float:
         row = self._base.execute("SELECT received_at FROM message WHERE id = ?", (number,)).fetchone()
         return float(row[0])
+
+
+def _json(value: JsonValue) -> str | None:
+    return None if value is None else json.dumps(value, ensure_ascii=False)

@@ -21,6 +21,9 @@ GET    /messages       what arrived, newest first
                        ?channel= &to= &contains= &since=<ISO 8601> &limit=<1..5000> &before=<id>
 DELETE /messages       empties the inbox
 POST   /smsc/messages  a simulated SMSC (carrier key needed)
+POST   /viber/messages a simulated Viber partner (carrier key needed)
+POST   /hooks/<path>   catches webhooks; /hooks/fail/<n>, /hooks/throttle, /hooks/gone, /hooks/redirect and /hooks/slow
+                       behave badly
 
 Numbers with a fixed outcome: deploy/demo/magic.csv.
 
@@ -48,7 +51,7 @@ class InboxRoutes:
 
     async def get_messages(self, request: web.Request) -> web.Response:
         """A page of the inbox."""
-        document = self._inbox.show(read_query(request.query))
+        document = await self._inbox.show(read_query(request.query))
         return web.Response(body=json_bytes(document), content_type="application/json")
 
     async def delete_messages(self, request: web.Request) -> web.Response:

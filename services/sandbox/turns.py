@@ -1,9 +1,9 @@
-"""How often each message to a magic recipient was submitted. In memory, as all that the carrier knows."""
+"""How often each message to a magic recipient was submitted. In memory, as all that a carrier knows."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from services.sandbox.magic import MAGIC, Answer, Behaviour
+from services.sandbox.magic import Answer, Behaviour
 from services.sandbox.repository import Arrival
 
 REMEMBERED = 10_000  # messages; whoever is forgotten begins anew
@@ -25,9 +25,10 @@ class Turn(NamedTuple):
 
 
 class Turns:
-    """Counts by the sender's key; the oldest are forgotten."""
+    """One carrier's: counts by the sender's key; the oldest are forgotten."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    def __init__(self, magic: Mapping[str, Behaviour], remembered: int = REMEMBERED) -> None:
+        self._magic = magic
         self._remembered = remembered
         self._submitted: dict[bytes, int] = {}
 
@@ -36,7 +37,7 @@ class Turns:
         return {
             position: self._turn(message)
             for position, message in enumerate(messages)
-            if isinstance(message, Arrival) and message.recipient in MAGIC
+            if isinstance(message, Arrival) and message.recipient in self._magic
         }
 
     def _turn(self, message: Arrival) -> Turn:
@@ -45,5 +46,5 @@ class Turns:
         submitted[message.attempt_key] = earlier + 1
         if len(submitted) > self._remembered:
             del submitted[next(iter(submitted))]
-        behaviour = MAGIC[message.recipient]
+        behaviour = self._magic[message.recipient]
         return Turn(behaviour, behaviour.answer(earlier))

@@ -1,63 +1,58 @@
-"""The loop that releases what is due: claim, publish, finish."""
+"""What is due is released: claim, publish, finish. What was due long ago is held instead."""
 
-import asyncio
-import logging
-import random
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.bus import Outgoing
-from libs.contracts.failures import Unavailable
 from libs.contracts.topics import EXPAND_AUDIENCE
 from libs.storage import Database
 from libs.telemetry import metrics
+from services.scheduler.controlling import Controller
 from services.scheduler.repository import WaitingRepository
-from services.scheduler.timing import backoff, pause_before_next
-from services.scheduler.waiting import Released, expansion
+from services.scheduler.timing import Outlook, is_missed, pause_before_next
+from services.scheduler.waiting import Claim, expansion
 
-logger = logging.getLogger(__name__)
+Publish = Callable[[Sequence[Outgoing]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How releases are done; `owner` is the replica's stable name, `batch` is per lane."""
+
+    owner: str
+    lease: timedelta
+    longest_pause: timedelta
+    grace: timedelta
+    batch: int
 
 
 class Releaser:
     """One of any number beside each other: a claim is one's own until its lease ends, and what is published twice has
-    the same event id."""
+    the same event id. `told` is called when there is something to announce."""
 
     def __init__(
         self,
         database: Database,
-        repository: WaitingRepository,
-        publish: Callable[[Sequence[Outgoing]], Awaitable[None]],
+        waiting: WaitingRepository,
+        controller: Controller,
+        publish: Publish,
+        rules: Rules,
         *,
-        lease: timedelta,
-        longest_pause: timedelta,
-        batch: int,
+        told: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
-        self._repository = repository
+        self._waiting = waiting
+        self._controller = controller
         self._publish = publish
-        self._lease = lease
-        self._longest_pause = longest_pause
-        self._batch = batch
-        self._woken = asyncio.Event()
-        self._claimed: Sequence[Released] = ()
+        self._rules = rules
+        self._told = told
+        self._claimed: Claim | None = None
 
-    def wake(self) -> None:
-        """Look again at once."""
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Release for ever. Cancelled, it brings what it has claimed to its end first."""
-        failures = 0
-        while True:
-            self._woken.clear()
-            try:
-                pause = await _to_the_end(self.turn())
-                failures = 0
-            except Unavailable as error:
-                failures += 1
-                pause = backoff(failures, random.random())  # noqa: S311 - no secret
-                logger.warning("release waits", extra={"reason": str(error), "retry_in_s": round(pause, 2)})
-            await self._rest(pause)
+    async def begin(self) -> None:
+        """Take over at once what an earlier life of this replica had claimed. Raises Unavailable."""
+        async with self._database.transaction() as connection:
+            await self._waiting.disown(connection, owner=self._rules.owner)
 
     async def turn(self) -> float:
         """Claim what is due and publish it; the seconds until there may be more.
@@ -65,45 +60,49 @@ class Releaser:
         Raises Unavailable. What is claimed by then is kept and published first by the next turn, without waiting for
         its lease.
         """
-        if not self._claimed:
-            async with self._database.transaction() as connection:
-                self._claimed = await self._repository.claim(connection, limit=self._batch, lease=self._lease)
-        released = len(self._claimed)
-        if released:
-            await self._release()
-        if released >= self._batch:
-            return 0.0
-        async with self._database.connection() as connection:
-            outlook = await self._repository.outlook(connection)
-        return pause_before_next(outlook, lease=self._lease, longest=self._longest_pause)
-
-    async def _release(self) -> None:
+        rules = self._rules
+        if self._claimed is None:
+            self._claimed = await self._claim()
         claimed = self._claimed
+        if claimed is not None:
+            await self._release(claimed)
+            self._claimed = None
+            if len(claimed.released) >= rules.batch:
+                return 0.0
+        outlook = await self._outlook()
+        if is_missed(outlook, grace=rules.grace):
+            await self._hold_missed()
+            return 0.0
+        return pause_before_next(outlook, lease=rules.lease, longest=rules.longest_pause)
+
+    async def _claim(self) -> Claim | None:
+        """What the dead left comes first: it is the later one."""
+        rules = self._rules
+        async with self._database.transaction() as connection:
+            return await self._waiting.take_over(
+                connection, owner=rules.owner, lease=rules.lease
+            ) or await self._waiting.claim(connection, owner=rules.owner, limit=rules.batch, grace=rules.grace)
+
+    async def _release(self, claim: Claim) -> None:
         await self._publish(
             [
                 Outgoing(EXPAND_AUDIENCE[one.notification.lane], expansion(one), traceparent=one.traceparent)
-                for one in claimed
+                for one in claim.released
             ]
         )
         async with self._database.transaction() as connection:
-            await self._repository.finish(connection, claimed)
-        self._claimed = ()
-        metrics.SCHEDULER_RELEASED.inc(len(claimed))
-        metrics.SCHEDULER_LATENESS.observe(max((one.released_at - one.at).total_seconds() for one in claimed))
+            await self._waiting.finish(connection, claim)
+        metrics.SCHEDULER_RELEASED.inc(len(claim.released))
+        late = max((one.released_at - one.due for one in claim.released), default=timedelta(0))
+        metrics.SCHEDULER_LATENESS.observe(late.total_seconds())
 
-    async def _rest(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            return
+    async def _hold_missed(self) -> None:
+        async with self._database.transaction() as connection:
+            held = await self._controller.hold_missed(connection, limit=self._rules.batch, grace=self._rules.grace)
+        if held:
+            metrics.SCHEDULER_MISSED.inc(held)
+            self._told()
 
-
-async def _to_the_end(turn: Awaitable[float]) -> float:
-    """A turn in progress is not left half done by a stop: its rows would wait for their lease to end."""
-    task = asyncio.ensure_future(turn)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        raise
+    async def _outlook(self) -> Outlook:
+        async with self._database.connection() as connection:
+            return await self._waiting.outlook(connection)

@@ -16,4 +16,5 @@ class SchedulerSettings(ServiceSettings):
     port: Port = 8082
     longest_pause: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(seconds=60))] = timedelta(seconds=1)
     lease: Annotated[timedelta, Field(gt=timedelta(seconds=10))] = timedelta(seconds=15)
-    release_batch: Annotated[int, Field(ge=1, le=1000)] = 200
+    release_batch: Annotated[int, Field(ge=1, le=5000)] = 500
+    misfire_grace: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=7))] = timedelta(hours=1)

@@ -27,6 +27,11 @@ def pause_before_next(outlook: Outlook, *, lease: timedelta, longest: timedelta)
     return max(0.0, (min(instants) - outlook.now).total_seconds())
 
 
+def is_missed(outlook: Outlook, *, grace: timedelta) -> bool:
+    """Whether something is later than `grace`: whoever looks late must not act as if it were on time."""
+    return outlook.next_due is not None and outlook.next_due <= outlook.now - grace
+
+
 def backoff(failures: int, jitter: float) -> float:
     """Seconds to wait after the n-th failure in a row (from 1); `jitter` is in 0..1."""
     ceiling = min(LONGEST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 16))

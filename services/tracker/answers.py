@@ -9,10 +9,11 @@ from typing import NamedTuple
 from uuid import UUID
 
 from libs.contracts.ids import DeliveryId, NotificationId, split_delivery_id
-from libs.contracts.states import DeliveryState, NotificationState
+from libs.contracts.states import DeliveryState, Gate, NotificationState
 from libs.wire import JsonValue
+from services.tracker.asking import Recipient
 from services.tracker.blocks import Standing
-from services.tracker.lifecycle import STATES, UNFINISHED, notification_state
+from services.tracker.lifecycle import STATES, UNFINISHED, notification_state, stopping
 
 _UUID = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _UUID_BYTES = 16
@@ -20,7 +21,8 @@ _UUID_BYTES = 16
 
 class Progress(NamedTuple):
     """A notification as the books have it. `waits` says that its start lies ahead; `counts` are by state, as folded so
-    far; the totals are 0 until they are known."""
+    far; the totals are 0 until they are known. `gate` is none for what nobody controlled; `has_timers` says that a
+    fallback may come; `rounds` is how often something of it was sent once more."""
 
     channel: str | None
     lane: str | None
@@ -33,15 +35,23 @@ class Progress(NamedTuple):
     planned: int
     suppressed: int
     waits: bool
+    gate: str | None
+    revision: int
+    reason: str
+    slipped: int
+    rounds: int
+    has_timers: bool
     counts: Mapping[DeliveryState, int]
 
 
-class Recipient(NamedTuple):
-    """Whom a delivery goes to, as far as is known."""
+class Summary(NamedTuple):
+    """How many there are, where they stand, and where that leaves the notification."""
 
-    channel: str | None = None
-    client_id: int | None = None
-    address: str | None = None
+    planned: int
+    suppressed: int
+    counts: Mapping[DeliveryState, int]
+    unfinished: int
+    state: NotificationState
 
 
 class Delivery(NamedTuple):
@@ -94,12 +104,9 @@ def parse_cursor(text: str, notification: NotificationId) -> UUID:
     return UUID(bytes=raw)
 
 
-def progress_answer(notification: NotificationId, progress: Progress) -> dict[str, JsonValue]:
-    """The body for one notification.
-
-    Once the totals are known they are what counts: planned = the sum of all counts, so what no chunk has told of yet is
-    queued. A fallback's chunk may come before its totals, then what was folded is the larger.
-    """
+def summary_of(progress: Progress) -> Summary:
+    """The numbers as they are shown. Once the totals are known they are what counts: planned = the sum of all counts,
+    so what no chunk has told of yet is queued."""
     counts = dict(progress.counts)
     suppressed = counts.pop(DeliveryState.SUPPRESSED, 0)
     planned = sum(counts.values())
@@ -108,16 +115,36 @@ def progress_answer(notification: NotificationId, progress: Progress) -> dict[st
         counts[DeliveryState.QUEUED] = planned - sum(
             count for state, count in counts.items() if state is not DeliveryState.QUEUED
         )
+    unfinished = sum(counts.get(state, 0) for state in UNFINISHED)
+    stopped = counts.get(DeliveryState.CANCELLED, 0)
+    state = notification_state(
+        accepted=progress.accepted_at is not None,
+        rejected=progress.rejected is not None,
+        due=not progress.waits,
+        totals_known=progress.totals_known,
+        unfinished=unfinished,
+        begun=any(progress.counts.values()),
+        gate=Gate.OPEN if progress.gate is None else Gate(progress.gate),
+        planned=planned,
+        stopped=stopped,
+        follows=progress.has_timers and counts.get(DeliveryState.DELIVERED, 0) + stopped < planned,
+    )
+    return Summary(planned, suppressed, counts, unfinished, state)
+
+
+def progress_answer(notification: NotificationId, progress: Progress) -> dict[str, JsonValue]:
+    """The body for one notification."""
+    summary = summary_of(progress)
     answer: dict[str, JsonValue] = {
         "id": str(notification),
-        "state": _state(progress, unfinished=sum(counts.get(state, 0) for state in UNFINISHED)).value,
+        "state": summary.state.value,
         "channel": progress.channel,
         "lane": progress.lane,
         "dialect": progress.dialect,
         "accepted_at": _time(progress.accepted_at),
-        "planned": planned,
-        "suppressed": suppressed,
-        "counts": {state.value: count for state, count in counts.items() if count},
+        "planned": summary.planned,
+        "suppressed": summary.suppressed,
+        "counts": {state.value: count for state, count in summary.counts.items() if count},
         "trace_id": progress.trace_id,
         "totals_known": progress.totals_known,
     }
@@ -125,6 +152,13 @@ def progress_answer(notification: NotificationId, progress: Progress) -> dict[st
         answer["at"] = _time(progress.due_at)
     if progress.rejected is not None and progress.accepted_at is None:
         answer["rejected"] = progress.rejected
+    if progress.gate is not None:
+        answer["control"] = {
+            "gate": progress.gate,
+            "revision": progress.revision,
+            "reason": progress.reason or None,
+            **stopping(summary.counts, planned=summary.planned, slipped=progress.slipped)._asdict(),
+        }
     return answer
 
 
@@ -178,17 +212,6 @@ def _delivery(delivery: Delivery) -> dict[str, JsonValue]:
         "reason": fact.reason or None,
         "generation": fact.generation,
     }
-
-
-def _state(progress: Progress, *, unfinished: int) -> NotificationState:
-    return notification_state(
-        accepted=progress.accepted_at is not None,
-        rejected=progress.rejected is not None,
-        due=not progress.waits,
-        totals_known=progress.totals_known,
-        unfinished=unfinished,
-        begun=any(progress.counts.values()),
-    )
 
 
 def _time(instant: datetime | None) -> str | None:

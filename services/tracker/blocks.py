@@ -5,23 +5,28 @@ A row per delivery costs a row version per fact; a block is written once for all
 
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
-from libs.contracts.ids import DeliveryId, NotificationId
-from services.tracker.lifecycle import ABSENT, FIRST_FINAL, STATES, Fact, is_correction, supersedes
+from libs.contracts.ids import MAX_NUMBER, MAX_STEP, NUMBER_BITS, DeliveryId, NotificationId
+from libs.contracts.states import DeliveryState
+from services.tracker.lifecycle import ABSENT, CODES, FIRST_FINAL, STATES, Fact, is_correction, supersedes
 
 OFFSET_BITS = 6
 BLOCK_SIZE = 1 << OFFSET_BITS
 _OFFSET_MASK = BLOCK_SIZE - 1
 _DETAIL = struct.Struct("<BBBxI")  # generation, attempts, index of the reason (0: none), seconds since 1970
 _LOW_BITS = 32
+LOW_MASK = (1 << _LOW_BITS) - 1  # what of a delivery's id is not its notification's
 MAX_GENERATION = 255
 MOST_ATTEMPTS = 255  # what does not fit is counted no further
 _MOST_WORDS = 255
+_SUPPRESSED = CODES[DeliveryState.SUPPRESSED]
+
+Kind = TypeVar("Kind")
 
 BLANK_STATES = bytes(BLOCK_SIZE)
 BLANK_DETAILS = bytes(BLOCK_SIZE * _DETAIL.size)
@@ -43,6 +48,20 @@ class BlockKey(NamedTuple):
     def notification_id(self) -> NotificationId:
         """The notification whose deliveries these are."""
         return NotificationId(_uuid(self.number << OFFSET_BITS >> _LOW_BITS << _LOW_BITS))
+
+    @property
+    def step(self) -> int:
+        """The fallback step these deliveries belong to."""
+        return self.number >> (NUMBER_BITS - OFFSET_BITS) & MAX_STEP
+
+    @property
+    def first_number(self) -> int:
+        """The number of the recipient of the block's first delivery."""
+        return self.number << OFFSET_BITS & MAX_NUMBER
+
+    def at_step(self, step: int) -> "BlockKey":
+        """The block of the same recipients at another step."""
+        return BlockKey(self.number + (step - self.step << NUMBER_BITS - OFFSET_BITS), self.tenant)
 
 
 # A batch asks for the same few ids again and again, and making a UUID costs a microsecond.
@@ -96,6 +115,14 @@ class Block:
             return None
         generation, attempts, reason, at = _DETAIL.unpack_from(self.details, offset * _DETAIL.size)
         return Standing(Fact(state, generation, attempts, at, self.reasons[reason - 1] if reason else ""), attempts)
+
+    def generation(self, offset: int) -> int:
+        """The generation of the delivery at `offset`; 0 when nobody spoke of it."""
+        return self.details[offset * _DETAIL.size]
+
+    def generations(self) -> bytes:
+        """The generation of every delivery."""
+        return bytes(self.details[:: _DETAIL.size])
 
     def fold(self, offsets: Sequence[int], fact: Fact, counts: list[int]) -> Sequence[int]:
         """Take in a fact about several deliveries and move them in `counts` (by code of state); the offsets of those
@@ -189,34 +216,81 @@ Facts: TypeAlias = Mapping[BlockKey, Sequence[Told]]
 """Facts by block: the offsets of deliveries, and what is said of all of them."""
 
 
+Named: TypeAlias = tuple[NotificationId, str]
+"""A notification and its tenant."""
+
+
 @dataclass(slots=True)
 class Folded:
-    """What a batch of facts did: the blocks that changed, by how much each notification's count of each state (by code)
-    changed, and which final states were taken back (delivery, tenant, seconds since 1970)."""
+    """What a batch of facts did: the blocks, those that changed, by how much each notification's count of each state
+    (by code) changed, by how much its totals (planned, suppressed), and which final states were taken back (delivery,
+    tenant, seconds since 1970)."""
 
+    blocks: Mapping[BlockKey, Block]
     changed: dict[BlockKey, Block] = field(default_factory=dict)
-    counts: dict[tuple[NotificationId, str], list[int]] = field(default_factory=dict)
+    counts: dict[Named, list[int]] = field(default_factory=dict)
+    totals: dict[Named, tuple[int, int]] = field(default_factory=dict)
     corrections: list[tuple[DeliveryId, str, int]] = field(default_factory=list)
 
-
-def fold(blocks: Mapping[BlockKey, Block], facts: Facts) -> Folded:
-    """Fold `facts` into `blocks` (changed in place; each key of `facts` is there).
-
-    Only real transitions count, so that a fact told twice counts once.
-    """
-    folded = Folded()
-    for key, told in facts.items():
-        block = blocks[key]
+    def counts_of(self, key: BlockKey) -> list[int]:
+        """The changes of the counts of the notification a block belongs to."""
         notification = (key.notification_id, key.tenant)
-        if (counts := folded.counts.get(notification)) is None:
-            counts = folded.counts[notification] = [0] * STATE_COUNT
-        for offsets, fact in told:
-            for offset in block.fold(offsets, fact, counts):
-                folded.corrections.append((delivery_at(key, offset), key.tenant, fact.at))
-        if block.changed:
-            folded.changed[key] = block
-    folded.counts = {notification: counts for notification, counts in folded.counts.items() if any(counts)}
+        if (counts := self.counts.get(notification)) is None:
+            counts = self.counts[notification] = [0] * STATE_COUNT
+        return counts
+
+    def moves(self) -> dict[Named, list[int]]:
+        """The counts that changed."""
+        return {notification: counts for notification, counts in self.counts.items() if any(counts)}
+
+
+def fold(blocks: Mapping[BlockKey, Block], facts: Facts, later: Facts = {}) -> Folded:  # noqa: B006 - never changed
+    """Fold `facts` into `blocks` (changed in place; each key of the facts is there).
+
+    Only real transitions count, so that a fact told twice counts once. How many deliveries a notification has, the
+    audience tells of its first step and generation alone: with a plan of a `later` one the totals move as it does.
+    """
+    folded = Folded(blocks)
+    for key, told in facts.items():
+        _fold_block(folded, key, told)
+    for key, told in later.items():
+        before = folded.counts_of(key).copy()
+        _fold_block(folded, key, told)
+        change = [new - old for new, old in zip(folded.counts_of(key), before, strict=True)]
+        notification, suppressed = (key.notification_id, key.tenant), change[_SUPPRESSED]
+        planned, already = folded.totals.get(notification, (0, 0))
+        folded.totals[notification] = planned + sum(change[1:]) - suppressed, already + suppressed
     return folded
+
+
+def _fold_block(folded: Folded, key: BlockKey, told: Iterable[Told]) -> None:
+    block, counts = folded.blocks[key], folded.counts_of(key)
+    for offsets, fact in told:
+        for offset in block.fold(offsets, fact, counts):
+            folded.corrections.append((delivery_at(key, offset), key.tenant, fact.at))
+    if block.changed:
+        folded.changed[key] = block
+
+
+def by_block(numbers: Sequence[int]) -> Mapping[int, Sequence[int]]:
+    """The positions in `numbers` (of recipients) by block, counted from that of recipient 0. Raises ValueError for a
+    number that fits no delivery's id."""
+    if min(numbers) < 0 or max(numbers) > MAX_NUMBER:
+        raise ValueError("a recipient's number does not fit a delivery id")
+    found: dict[int, list[int]] = {}
+    for position, number in enumerate(numbers):
+        found.setdefault(number >> OFFSET_BITS, []).append(position)
+    return found
+
+
+def grouped(outcomes: Sequence[Kind], offsets: Sequence[int]) -> Mapping[Kind, Sequence[int]]:
+    """The offsets with the same outcome."""
+    if outcomes.count(outcomes[0]) == len(outcomes):
+        return {outcomes[0]: offsets}
+    found: dict[Kind, list[int]] = {}
+    for outcome, offset in zip(outcomes, offsets, strict=True):
+        found.setdefault(outcome, []).append(offset)
+    return found
 
 
 def _is_range(offsets: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""What each event says about deliveries: facts by block for the state, and the pieces of its history to keep.
+"""What was tried and reported of deliveries: facts by block for the state, and the pieces of the history to keep.
 
 An event speaks of up to 500 deliveries; its pieces are cut at the borders of the blocks.
 """
@@ -10,52 +10,36 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import repeat
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 from uuid import UUID
 
-from libs.contracts.commands import SendDeliveries
-from libs.contracts.events import DeliveryAttempted, DeliverySuppressed, ReceiptReceived
-from libs.contracts.ids import MAX_NUMBER, NUMBER_BITS, NotificationId, delivery_id
-from libs.contracts.routing import Channel
+from libs.contracts.events import DeliveryAttempted, ReceiptReceived
+from libs.contracts.ids import NUMBER_BITS, delivery_id
 from libs.contracts.states import DeliveryState
-from services.tracker.blocks import BLOCK_SIZE, MOST_ATTEMPTS, OFFSET_BITS, BlockKey, Facts, MutableFacts, locate
+from services.tracker.blocks import (
+    BLOCK_SIZE,
+    MOST_ATTEMPTS,
+    OFFSET_BITS,
+    BlockKey,
+    MutableFacts,
+    Named,
+    by_block,
+    grouped,
+    locate,
+)
 from services.tracker.lifecycle import CODES, Fact
-
-Kind = TypeVar("Kind")
 
 # How a carrier's own id is found again: the halves of a 128-bit hash, of which the first is indexed.
 Handle: TypeAlias = tuple[int, int]
 # Where a delivery stands: its block, the offset in it, and the generation that was submitted.
 Place: TypeAlias = tuple[BlockKey, int, int]
 
-NO_CLIENT = -1  # client ids are not negative
 # Offset, code of the state, length of the carrier's code (which follows), its clock and ours (milliseconds since 1970).
 ENTRY = struct.Struct("<BBBqq")
 MAX_CODE = 255
 _pack_entry = ENTRY.pack
 _HALVES = struct.Struct("<qq")
 _DELIVERED = CODES[DeliveryState.DELIVERED]
-
-
-class Piece(NamedTuple):
-    """The part of a chunk that lies in one block: its items `low` up to `high`, the first at `offset`."""
-
-    key: BlockKey
-    offset: int
-    low: int
-    high: int
-
-
-class Recipients(NamedTuple):
-    """Who the deliveries of a piece go to. `client_ids` are packed 8-byte integers (-1: none), `addresses` a JSON list;
-    none where nothing is sent."""
-
-    key: BlockKey
-    generation: int
-    offset: int
-    channel: Channel
-    client_ids: bytes
-    addresses: str | None
 
 
 class Attempts(NamedTuple):
@@ -107,47 +91,6 @@ def handles_of(provider: str, message_ids: Iterable[str]) -> list[Handle]:
     ]
 
 
-def cut(notification_id: NotificationId, tenant: str, *, step: int, first_number: int, count: int) -> Iterator[Piece]:
-    """The pieces of `count` consecutive deliveries. Raises ValueError when the last number does not fit an id."""
-    delivery_id(notification_id, first_number + count - 1, step=step)
-    index, offset = locate(delivery_id(notification_id, first_number, step=step))
-    low = 0
-    while low < count:
-        high = min(low + BLOCK_SIZE - offset, count)
-        yield Piece(BlockKey(index, tenant), offset, low, high)
-        index, offset, low = index + 1, 0, high
-
-
-def planned(chunks: Sequence[SendDeliveries]) -> tuple[Facts, Sequence[Recipients]]:
-    """Everybody in `chunks` is queued."""
-    facts: MutableFacts = {}
-    recipients = []
-    for chunk in chunks:
-        fact = Fact(CODES[DeliveryState.QUEUED], chunk.generation, 0, int(chunk.occurred_at.timestamp()), "")
-        for piece in _pieces(chunk, len(chunk.addresses)):
-            offsets = range(piece.offset, piece.offset + piece.high - piece.low)
-            facts.setdefault(piece.key, []).append((offsets, fact))
-            addresses = json.dumps(chunk.addresses[piece.low : piece.high])
-            recipients.append(_recipients(piece, chunk.generation, chunk.channel, chunk.client_ids, addresses))
-    return facts, recipients
-
-
-def suppressed(chunks: Sequence[DeliverySuppressed]) -> tuple[Facts, Sequence[Recipients]]:
-    """Everybody in `chunks` gets nothing, by a rule."""
-    facts: MutableFacts = {}
-    recipients = []
-    state = CODES[DeliveryState.SUPPRESSED]
-    for chunk in chunks:
-        at = int(chunk.occurred_at.timestamp())
-        for piece in _pieces(chunk, len(chunk.rules)):
-            offsets = range(piece.offset, piece.offset + piece.high - piece.low)
-            by_rule = _group(chunk.rules[piece.low : piece.high], offsets)
-            told = [(alike, Fact(state, chunk.generation, 0, at, rule)) for rule, alike in by_rule.items()]
-            facts.setdefault(piece.key, []).extend(told)
-            recipients.append(_recipients(piece, chunk.generation, chunk.channel, chunk.client_ids, None))
-    return facts, recipients
-
-
 def attempted(windows: Sequence[DeliveryAttempted]) -> tuple[MutableFacts, Sequence[Attempts], Sequence[Submissions]]:
     """Where each delivery of `windows` stands after its attempt, and the carriers' ids of those that were taken.
 
@@ -158,12 +101,12 @@ def attempted(windows: Sequence[DeliveryAttempted]) -> tuple[MutableFacts, Seque
         at, generation = int(window.finished_at.timestamp()), window.generation
         index, _ = locate(delivery_id(window.notification_id, 0, step=window.step))
         codes = [CODES[state] for state in window.states]
-        for number, positions in _by_block(window.numbers).items():
+        for number, positions in by_block(window.numbers).items():
             key = BlockKey(index + number, window.tenant)
             offsets = [window.numbers[at] % BLOCK_SIZE for at in positions]
             outcomes = [(codes[at], min(window.attempts[at], MOST_ATTEMPTS), window.reasons[at]) for at in positions]
             told = facts.setdefault(key, [])
-            for (code, attempt, reason), alike in _group(outcomes, offsets).items():
+            for (code, attempt, reason), alike in grouped(outcomes, offsets).items():
                 told.append((alike, Fact(code, generation, attempt, at, reason)))
             states, attempts, reasons = zip(*outcomes, strict=True)
             history.append(
@@ -180,6 +123,17 @@ def attempted(windows: Sequence[DeliveryAttempted]) -> tuple[MutableFacts, Seque
                 )
             )
     return facts, history, [found for window in windows if (found := _submissions(window)).handles]
+
+
+def slipped(windows: Sequence[DeliveryAttempted]) -> Mapping[Named, int]:
+    """How many deliveries of each notification were claimed before a cancel and finished after it."""
+    found: dict[Named, int] = {}
+    for window in windows:
+        if window.slipped:
+            finished = sum(state is not DeliveryState.RETRYING for state in window.states)
+            key = (window.notification_id, window.tenant)
+            found[key] = found.get(key, 0) + finished
+    return found
 
 
 def receipts(events: Sequence[ReceiptReceived]) -> Sequence[Orphan]:
@@ -239,7 +193,7 @@ def received(
             packed = _code(code)
             entries.append(_pack_entry(offset, state, len(packed), reported_at, received_at) + packed)
         block = facts.setdefault(key, [])
-        for (state, reason, at), alike in _group(outcomes, offsets).items():
+        for (state, reason, at), alike in grouped(outcomes, offsets).items():
             block.append((alike, Fact(state, generation, 0, at, reason)))
         history.append(Receipts(key, generation, provider, b"".join(entries)))
     return facts, history, orphans
@@ -262,26 +216,6 @@ def _submissions(window: DeliveryAttempted) -> Submissions:
     return Submissions(window.notification_id, window.tenant, window.generation, handles, lows)
 
 
-def _by_block(numbers: Sequence[int]) -> Mapping[int, Sequence[int]]:
-    """The positions in `numbers` by block, counted from recipient 0."""
-    if min(numbers) < 0 or max(numbers) > MAX_NUMBER:
-        raise ValueError("a recipient's number does not fit a delivery id")
-    found: dict[int, list[int]] = {}
-    for position, number in enumerate(numbers):
-        found.setdefault(number >> OFFSET_BITS, []).append(position)
-    return found
-
-
-def _group(outcomes: Sequence[Kind], offsets: Sequence[int]) -> Mapping[Kind, Sequence[int]]:
-    """The offsets with the same outcome."""
-    if outcomes.count(outcomes[0]) == len(outcomes):
-        return {outcomes[0]: offsets}
-    found: dict[Kind, list[int]] = {}
-    for outcome, offset in zip(outcomes, offsets, strict=True):
-        found.setdefault(outcome, []).append(offset)
-    return found
-
-
 @lru_cache(maxsize=1_024)  # carriers have few codes
 def _code(code: str) -> bytes:
     return code.encode(errors="replace")[:MAX_CODE]
@@ -289,15 +223,3 @@ def _code(code: str) -> bytes:
 
 def _milliseconds(instant: datetime) -> int:
     return int(instant.timestamp() * 1000)
-
-
-def _pieces(chunk: SendDeliveries | DeliverySuppressed, count: int) -> Iterator[Piece]:
-    return cut(chunk.notification_id, chunk.tenant, step=chunk.step, first_number=chunk.first_number, count=count)
-
-
-def _recipients(
-    piece: Piece, generation: int, channel: Channel, client_ids: Sequence[int | None], addresses: str | None
-) -> Recipients:
-    ids = client_ids[piece.low : piece.high]
-    packed = struct.pack(f"<{len(ids)}q", *[NO_CLIENT if client_id is None else client_id for client_id in ids])
-    return Recipients(piece.key, generation, piece.offset, channel, packed, addresses)

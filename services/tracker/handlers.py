@@ -10,15 +10,28 @@ from libs.contracts.events import (
     DeliveryAttempted,
     DeliverySuppressed,
     NotificationAccepted,
+    NotificationControlled,
     NotificationExpanded,
     NotificationRejected,
     ReceiptReceived,
 )
+from libs.contracts.states import Gate
 from libs.storage import Connection
 from libs.telemetry import metrics
-from services.tracker.facts import attempted, places, planned, receipts, received, suppressed
+from services.tracker.blocks import Named
+from services.tracker.chunks import planned, suppressed
+from services.tracker.facts import attempted, places, receipts, received, slipped
+from services.tracker.fallback import late_timers
 from services.tracker.folding import Folding, counted
-from services.tracker.repository import HistoryRepository, NotificationRepository, OrphanRepository
+from services.tracker.repository import (
+    BlockRepository,
+    CallbackRepository,
+    ControlRepository,
+    HistoryRepository,
+    NotificationRepository,
+    OrphanRepository,
+    TimerRepository,
+)
 
 E = TypeVar("E", bound=Message)
 
@@ -31,12 +44,41 @@ class TrackerHandlers:
         self._history = HistoryRepository()
         self._notifications = NotificationRepository()
         self._orphans = OrphanRepository()
+        self._control = ControlRepository()
+        self._blocks = BlockRepository()
+        self._timers = TimerRepository()
+        self._callbacks = CallbackRepository()
 
     async def on_notification_accepted(
         self, batch: Sequence[Received[NotificationAccepted]], connection: Connection
     ) -> Effect:
-        """Keep what was asked."""
-        await self._notifications.accept(connection, _messages(batch))
+        """Keep what was asked. Where its deliveries were told of before, what should have followed from them does so
+        now."""
+        begun = await self._notifications.accept(connection, [(one.message, one.traceparent) for one in batch])
+        events = {(one.notification.notification_id, one.tenant): one for one in reversed(_messages(batch))}
+        await self._callbacks.open(connection, [key for key, one in events.items() if one.notification.callback])
+        for key in sorted(begun):
+            await self._catch_up(connection, key, events[key])
+        return Effect()
+
+    async def _catch_up(self, connection: Connection, key: Named, event: NotificationAccepted) -> None:
+        notification = event.notification
+        if notification.callback:
+            await self._callbacks.mark_all(connection, key)
+        if notification.fallback:
+            blocks = await self._blocks.of_notification(connection, key)
+            after = notification.fallback[0].after
+            await self._timers.arm(connection, list(late_timers(blocks, event.occurred_at, after)))
+
+    async def on_notification_controlled(
+        self, batch: Sequence[Received[NotificationControlled]], connection: Connection
+    ) -> Effect:
+        """Keep the state in force; timers of a fallback go on or end with it."""
+        changed = await self._control.control(connection, _messages(batch))
+        by_gate = {gate: [one.notification for one in changed if one.gate is gate] for gate in Gate}
+        await self._timers.go_on(connection, by_gate[Gate.OPEN])
+        await self._timers.stop(connection, by_gate[Gate.CANCELLED])
+        await self._callbacks.mark(connection, [one.notification for one in changed if one.callback], after=0)
         return Effect()
 
     async def on_notification_rejected(
@@ -50,24 +92,27 @@ class TrackerHandlers:
         self, batch: Sequence[Received[NotificationExpanded]], connection: Connection
     ) -> Effect:
         """Keep the totals."""
-        await self._notifications.expand(connection, _messages(batch))
+        events = _messages(batch)
+        listening = await self._notifications.expand(connection, events)
+        await self._callbacks.mark(connection, listening, after=0)
         return Effect()
 
     async def on_send_deliveries(self, batch: Sequence[Received[SendDeliveries]], connection: Connection) -> Effect:
         """Everybody in the chunks is queued."""
-        facts, recipients = planned(_messages(batch))
+        chunks = _messages(batch)
+        facts, later, recipients = planned(chunks)
         await self._folding.begin(connection)
         await self._history.add_recipients(connection, recipients)
-        return Effect(committed=counted(await self._folding.apply(connection, facts)))
+        return Effect(committed=counted(await self._folding.apply(connection, facts, later=later, chunks=chunks)))
 
     async def on_delivery_suppressed(
         self, batch: Sequence[Received[DeliverySuppressed]], connection: Connection
     ) -> Effect:
         """Everybody in the chunks gets nothing, and why."""
-        facts, recipients = suppressed(_messages(batch))
+        facts, later, recipients = suppressed(_messages(batch))
         await self._folding.begin(connection)
         await self._history.add_recipients(connection, recipients)
-        return Effect(committed=counted(await self._folding.apply(connection, facts)))
+        return Effect(committed=counted(await self._folding.apply(connection, facts, later=later)))
 
     async def on_delivery_attempted(
         self, batch: Sequence[Received[DeliveryAttempted]], connection: Connection
@@ -85,7 +130,9 @@ class TrackerHandlers:
         await self._history.add_attempts(connection, history)
         await self._history.add_submissions(connection, submissions)
         await self._history.add_receipts(connection, entries)
-        return Effect(committed=counted(await self._folding.apply(connection, facts)))
+        folded = await self._folding.apply(connection, facts)
+        await self._notifications.slip(connection, slipped(windows))
+        return Effect(committed=counted(folded))
 
     async def on_receipt_received(self, batch: Sequence[Received[ReceiptReceived]], connection: Connection) -> Effect:
         """What carriers reported; what belongs to nothing known yet is kept for later."""

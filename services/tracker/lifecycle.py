@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import NamedTuple
 
-from libs.contracts.states import FINAL_DELIVERY_STATES, DeliveryState, NotificationState
+from libs.contracts.states import FINAL_DELIVERY_STATES, DeliveryState, Gate, NotificationState
 
 CORRECTION_WINDOW = timedelta(hours=72)
 
@@ -33,6 +33,7 @@ _DELIVERED = CODES[DeliveryState.DELIVERED]
 _NOT_DELIVERED = CODES[DeliveryState.NOT_DELIVERED]
 _CORRECTION_SECONDS = int(CORRECTION_WINDOW.total_seconds())
 
+_HALTED = {Gate.PAUSED: NotificationState.PAUSED, Gate.HELD: NotificationState.HELD}
 UNFINISHED = frozenset({DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.RETRYING, DeliveryState.UNKNOWN})
 
 
@@ -85,21 +86,56 @@ def settle(facts: Iterable[Fact]) -> Fact | None:
 
 
 def notification_state(
-    *, accepted: bool, rejected: bool, due: bool, totals_known: bool, unfinished: int, begun: bool
+    *,
+    accepted: bool,
+    rejected: bool,
+    due: bool,
+    totals_known: bool,
+    unfinished: int,
+    begun: bool,
+    gate: Gate = Gate.OPEN,
+    planned: int = 0,
+    stopped: int = 0,
+    follows: bool = False,
 ) -> NotificationState:
     """Where a notification stands as a whole.
 
     It is done when its totals are known and nothing of it is queued, sending, retrying or unknown: what is sent needs
     no report to be done, because some carriers never report. `due` is false while its start lies ahead; `begun` says
-    that something of it was planned, suppressed or tried already.
+    that something of it was planned, suppressed or tried already; `follows` that a fallback may still come.
+
+    Cancelled is what was `stopped`, in part or before anything was planned: a cancel that came when everything had
+    left stopped nothing.
     """
     if rejected and not accepted and not begun:
         return NotificationState.REJECTED
-    if totals_known and not unfinished:
+    settled = totals_known and not unfinished
+    if gate is Gate.CANCELLED:
+        had_left = settled and planned and not stopped
+        return NotificationState.DONE if had_left else NotificationState.CANCELLED
+    if settled and not follows:
         return NotificationState.DONE
+    if gate in _HALTED:
+        return _HALTED[gate]
     if not due and not begun and not totals_known:
         return NotificationState.WAITING
     return NotificationState.RUNNING
+
+
+class Stopping(NamedTuple):
+    """What a cancel came to: left before it took effect, claimed before and finished after it, stopped. With what is
+    queued, sending and retrying they are all that was planned."""
+
+    sent_before: int
+    slipped: int
+    stopped: int
+
+
+def stopping(counts: Mapping[DeliveryState, int], *, planned: int, slipped: int) -> Stopping:
+    """The three numbers; `counts` are those of a notification of `planned` deliveries."""
+    stopped = counts.get(DeliveryState.CANCELLED, 0)
+    open_ones = sum(counts.get(state, 0) for state in UNFINISHED - {DeliveryState.UNKNOWN})
+    return Stopping(max(0, planned - open_ones - stopped - slipped), slipped, stopped)
 
 
 assert all(is_final(CODES[state]) is (state in FINAL_DELIVERY_STATES) for state in DeliveryState)

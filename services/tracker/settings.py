@@ -14,5 +14,5 @@ class TrackerSettings(ServiceSettings):
     PREFIX: ClassVar[str] = "TRACKER_"
 
     port: Port = 8084
-    pool_size: Annotated[int, Field(ge=1, le=50)] = 6
+    pool_size: Annotated[int, Field(ge=1, le=50)] = 8
     sweep_pause: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=1)

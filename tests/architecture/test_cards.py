@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from libs.contracts.topics import TOPICS
+from libs.contracts.routing import Channel
+from libs.contracts.topics import DISPATCHERS, TOPICS
 
 ROOT = Path(__file__).parents[2]
 # The card of the dispatchers speaks for every channel.
-PROCESSES = {"dispatchers": ("dispatcher-sms",)}
+PROCESSES = {"dispatchers": DISPATCHERS}
 SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__init__.py"))
 ANATOMY = {"sandbox": ("app.py",), "gateway": ("app.py", "repository.py", "routes.py")}
 FULL_ANATOMY = ("app.py", "handlers.py", "repository.py", "routes.py")
@@ -34,7 +35,8 @@ def in_table(service: str, *, role: str) -> set[str]:
     topics = [topic for topic in TOPICS if set(names) & set(getattr(topic, role))]
     bare = {topic.name.removesuffix(f".{topic.lane}") for topic in topics}
     # A card names the family, not each member.
-    return {"send.<channel>" if re.fullmatch(r"send\.(sms)", name) else name for name in bare}
+    family = {f"send.{channel}" for channel in Channel}
+    return {"send.<channel>" if name in family else name for name in bare}
 
 
 @pytest.mark.parametrize("service", SERVICES)

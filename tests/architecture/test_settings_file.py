@@ -15,9 +15,13 @@ ROOT = Path(__file__).parents[2]
 MODULES = (
     "libs.bus.settings",
     "libs.internal_http",
+    "libs.signing",
+    "libs.redrive",
     "libs.telemetry.setup",
     "services.audience.settings",
     "services.dispatchers.sms.settings",
+    "services.dispatchers.viber.settings",
+    "services.dispatchers.webhook.settings",
     "services.gateway.settings",
     "services.ingest.settings",
     "services.sandbox.settings",

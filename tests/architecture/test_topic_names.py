@@ -6,13 +6,14 @@ import pytest
 
 from libs.contracts import topics
 from libs.contracts.envelope import Message
+from libs.contracts.routing import Channel
 from libs.contracts.topics import TOPICS, Lanes, Topic
 
 CONSTANTS: dict[str, Topic[Message] | Lanes[Message]] = {
     name: value for name, value in vars(topics).items() if isinstance(value, Topic | Lanes)
 }
 # A family of topics that carry one class: send.<channel> carries SendDeliveries.
-FAMILIES = {"send.sms": "send.deliveries"}
+FAMILIES = {f"send.{channel}": "send.deliveries" for channel in Channel}
 
 
 def family(value: Topic[Message] | Lanes[Message]) -> str:

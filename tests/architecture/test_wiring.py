@@ -9,13 +9,26 @@ from uuid import uuid4
 import pytest
 
 from libs.contracts.routing import Channel, Lane
-from libs.contracts.topics import AUDIENCE, DISPATCHER_SMS, INGEST, SCHEDULER, TOPICS, TRACKER, Topic
+from libs.contracts.topics import (
+    AUDIENCE,
+    DISPATCHER_SMS,
+    DISPATCHER_VIBER,
+    DISPATCHER_WEBHOOK,
+    GATEWAY,
+    INGEST,
+    SCHEDULER,
+    TOPICS,
+    TRACKER,
+    Topic,
+)
 from services.audience import app as audience
 from services.audience.settings import AudienceSettings
 from services.dispatchers import app as dispatchers
 from services.dispatchers import dispatching
 from services.dispatchers.repository import Owner
+from services.dispatchers.route import Route
 from services.dispatchers.sms.settings import SmsDispatcherSettings
+from services.gateway import app as gateway
 from services.ingest import app as ingest
 from services.ingest.settings import IngestSettings
 from services.scheduler import app as scheduler
@@ -44,24 +57,27 @@ class RecordingBus:
         return ()
 
 
-def wire_dispatcher(bus: Any) -> None:
+def wire_dispatcher(bus: Any, channel: Channel) -> None:
     limits = dispatchers.limits_of(SmsDispatcherSettings.model_construct())
     one = dispatching.Dispatching(
-        Channel.SMS,
+        channel,
         database=ANY,
-        carrier=cast("Any", SimpleNamespace(name="carrier")),
+        routes=[Route("carrier", cast("Any", SimpleNamespace(name="carrier", batch=1)), dict.fromkeys(Lane, 1))],
         bus=bus,
         owner=Owner("1", uuid4()),
         limits=limits,
         now=lambda: datetime.now(UTC),
-        partitions=dispatching.partitions_of(bus, Channel.SMS),
+        partitions=dispatching.partitions_of(bus, channel),
     )
     dispatching.wire(bus, ANY, one, LANES)
 
 
 WIRES: dict[str, Callable[[Any], object]] = {
     AUDIENCE: lambda bus: audience.wire(bus, ANY, ANY, AudienceSettings.model_construct()),
-    DISPATCHER_SMS: wire_dispatcher,
+    DISPATCHER_SMS: lambda bus: wire_dispatcher(bus, Channel.SMS),
+    DISPATCHER_VIBER: lambda bus: wire_dispatcher(bus, Channel.VIBER),
+    DISPATCHER_WEBHOOK: lambda bus: wire_dispatcher(bus, Channel.WEBHOOK),
+    GATEWAY: lambda bus: gateway.wire(bus, ANY),
     INGEST: lambda bus: ingest.wire(bus, ANY, IngestSettings.model_construct()),
     SCHEDULER: lambda bus: scheduler.wire(bus, ANY, SchedulerSettings.model_construct()),
     TRACKER: lambda bus: tracker.wire(bus, ANY),

@@ -34,11 +34,12 @@ from libs.contracts.ids import NotificationId, chunk_id, new_notification_id
 from libs.contracts.outcomes import Accepted, Outcome, Transient
 from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.storage import Database, migrate
+from services.dispatchers.account import Account
 from services.dispatchers.dispatching import BATCH, SCHEMA, Dispatching, Limits
 from services.dispatchers.http import HttpCarrier, HttpTransport
-from services.dispatchers.repository import ClaimRepository, Owner
+from services.dispatchers.repository import ClaimRepository, Owner, RecordRepository
 from services.dispatchers.results import result_of
-from services.dispatchers.sms.account import Account
+from services.dispatchers.route import Route
 from services.dispatchers.sms.http_smsc import HttpSmsc
 from services.dispatchers.staging import Staging
 from services.dispatchers.windows import Window
@@ -107,7 +108,8 @@ def show(
 
 async def store(database: Database, cpu: Cpu, *, messages: int, window: int | None, exceptions: float) -> None:
     """Stage, claim and record `messages`; `window` none: claimed as they are staged."""
-    claims = ClaimRepository(Channel.SMS, "bench", Owner("bench", uuid4()))
+    claims = ClaimRepository(Channel.SMS, Owner("bench", uuid4()))
+    records = RecordRepository()
     notification = new_notification_id(datetime.now(UTC))
     chunks = [chunk_of(notification, first, CHUNK, Lane.BULK) for first in range(0, messages, CHUNK)]
     by_id = {chunk.chunk_id: chunk for chunk in chunks}
@@ -116,22 +118,24 @@ async def store(database: Database, cpu: Cpu, *, messages: int, window: int | No
     outcomes: list[Outcome] = [*([Transient("busy")] * bad), *([taken] * (CHUNK - bad))]
 
     def finished(claim_id: object, chunk: SendDeliveries, ordinals: Sequence[int]) -> Window:
-        filled = Window(claim_id, chunk, ordinals, 1e9, 1e9)  # type: ignore[arg-type]
+        filled = Window(claim_id, chunk, ordinals, 1e9, 1e9, route="bench")  # type: ignore[arg-type]
         filled.settle(0, [outcomes[ordinal] for ordinal in ordinals])
         return filled
 
     async def record(windows: Sequence[Window]) -> None:
         results = [
-            result_of(each, provider="bench", finished_at=datetime.now(UTC), now=0, held_for=0, random=lambda: 0.9)
-            for each in windows
+            result_of(each, finished_at=datetime.now(UTC), now=0, held_for=0, random=lambda: 0.9) for each in windows
         ]
         async with database.transaction() if exceptions else database.connection() as connection:
-            await claims.record(connection, results)
+            await records.record(connection, results)
 
     before, began, log = cpu.now(), time.perf_counter(), await wal(database)
     staged = 0.0
     for start in range(0, len(chunks), BATCH[Lane.BULK]):
-        batch = [Staging(chunk, 0, None, 0 if window else CHUNK) for chunk in chunks[start : start + BATCH[Lane.BULK]]]
+        batch = [
+            Staging(chunk, 0, None, 0 if window else CHUNK, "bench")
+            for chunk in chunks[start : start + BATCH[Lane.BULK]]
+        ]
         began_batch = time.process_time()
         async with database.transaction() as connection:
             claimed = await claims.stage(connection, batch)
@@ -140,7 +144,9 @@ async def store(database: Database, cpu: Cpu, *, messages: int, window: int | No
             await record([finished(each.claim_id, by_id[each.chunk_id], each.ordinals) for each in claimed])  # type: ignore[index]
     while window:
         async with database.connection() as connection:
-            claimed = await claims.claim_chunks(connection, Lane.BULK, TENANT, room=window, chunks=-(-window // CHUNK))
+            claimed = await claims.claim_chunks(
+                connection, Lane.BULK, TENANT, route="bench", room=window, chunks=-(-window // CHUNK)
+            )
         if not claimed:
             break
         await record([finished(each.claim_id, by_id[each.chunk_id], each.ordinals) for each in claimed])  # type: ignore[index]
@@ -174,9 +180,7 @@ async def send(
 ) -> None:
     """All parts of a dispatcher, from the decoded record to the published result."""
     bus = SerializingBus()
-    limits = Limits(
-        windows={Lane.URGENT: 500, Lane.BULK: 1000}, total=5000, concurrency={Lane.URGENT: 16, Lane.BULK: 8}
-    )
+    limits = Limits(windows={Lane.URGENT: 500, Lane.BULK: 1000}, total=5000)
     notification = new_notification_id(datetime.now(UTC))
     bodies = [
         chunk_of(notification, first, chunk_size, lane).model_dump_json().encode()
@@ -185,10 +189,11 @@ async def send(
     callback = SecretStr("http://127.0.0.1:9/none")
     async with AsyncExitStack() as stack:
         transport = await stack.enter_async_context(HttpTransport(connections=24))
+        carrier = HttpCarrier(HttpSmsc(Account(url, SecretStr(KEY), "Bench", callback)), transport)
         dispatching = Dispatching(
             Channel.SMS,
             database=database,
-            carrier=HttpCarrier(HttpSmsc(Account(url, SecretStr(KEY), "Bench", callback)), transport),
+            routes=[Route(carrier.name, carrier, {Lane.URGENT: 16, Lane.BULK: 8})],
             bus=bus,
             owner=Owner("bench", uuid4()),
             limits=limits,

@@ -32,6 +32,7 @@ class Owner:
         app.router.add_put("/content/{tenant}/{sha256}", self.put)
         app.router.add_get("/content/{tenant}/{sha256}", self.get)
         app.router.add_get("/answer/{what}", self.answer)
+        app.router.add_post("/verdict/{status}", self.verdict)
         return app
 
     async def put(self, request: web.Request) -> web.Response:
@@ -45,6 +46,11 @@ class Owner:
         if request.path not in self.content:
             raise web.HTTPNotFound
         return web.Response(body=self.content[request.path])
+
+    async def verdict(self, request: web.Request) -> web.Response:
+        status = int(request.match_info["status"])
+        seen = {"asked": await request.json(), "tenant": request.query.get("tenant"), "type": request.content_type}
+        return web.json_response(seen, status=status)
 
     async def answer(self, request: web.Request) -> web.Response:
         match request.match_info["what"]:
@@ -85,6 +91,19 @@ async def test_status_and_body(client: InternalClient) -> None:
     assert await client.get_json("/answer/query", params={"tenant": "a&b"}) == (200, {"tenant": "a&b"})
     assert await client.get_json("/answer/missing") == (404, {"status": 404})
     assert (await client.get_bytes("/answer/text")) == (200, b"nothing")
+
+
+@pytest.mark.parametrize("status", [200, 202, 400, 404, 409])
+async def test_a_verdict_is_passed_on(client: InternalClient, status: int) -> None:
+    asked = {"states": ["failed"], "name": "Ł"}
+    answer = await client.post_json(f"/verdict/{status}", asked, params={"tenant": "demo"})
+    assert answer == (status, {"asked": asked, "tenant": "demo", "type": "application/json"})
+
+
+@pytest.mark.parametrize("status", [500, 503, 429, 401, 301])
+async def test_what_is_no_verdict_is_unavailable(client: InternalClient, status: int) -> None:
+    with pytest.raises(Unavailable):
+        await client.post_json(f"/verdict/{status}", {})
 
 
 async def test_the_trace_goes_along(client: InternalClient) -> None:

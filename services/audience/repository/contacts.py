@@ -6,12 +6,16 @@ from libs.contracts.routing import Channel
 from libs.storage import Connection
 
 # One statement and one row for a whole page: a row a contact costs the client twice as much.
-_ADDRESSES = {
-    Channel.SMS: """
-        SELECT array_agg(client_id), array_agg(phone) FROM audience.contact
-        WHERE tenant = $1 AND client_id = ANY($2::bigint[])
-    """,
-}
+_PHONES = """
+    SELECT array_agg(client_id), array_agg(phone) FROM audience.contact
+    WHERE tenant = $1 AND client_id = ANY($2::bigint[])
+"""
+_NO_ADDRESSES = """
+    SELECT array_agg(client_id), array_agg(NULL::text) FROM audience.contact
+    WHERE tenant = $1 AND client_id = ANY($2::bigint[])
+"""
+# Nobody's URL is known: webhooks go to addresses alone.
+_ADDRESSES = {Channel.SMS: _PHONES, Channel.VIBER: _PHONES, Channel.WEBHOOK: _NO_ADDRESSES}
 
 # Contacts a statement reads: a batch may hold many pages, and each statement has to end within its timeout.
 AT_ONCE = 12_000

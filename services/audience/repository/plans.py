@@ -45,6 +45,29 @@ class EarlierPages:
     address_keys: Sequence[int]
 
 
+_INSERT = """
+INSERT INTO audience.page (tenant, notification_id, step, generation, page, first_number, next_number, next_cursor,
+                           planned, suppressed, decisions, address_keys)
+SELECT * FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::integer[], $5::integer[], $6::integer[],
+                     $7::integer[], $8::text[], $9::integer[], $10::integer[], $11::bytea[], $12::bytea[])
+           AS plan (tenant, notification_id)
+{where}
+ON CONFLICT DO NOTHING
+RETURNING tenant, notification_id, step, generation, page, decided_at
+"""
+# The gates are read by the statement that stores: asking for them first would cost every batch a round trip. A row that
+# is locked here is read again if it has just changed, so a gate that was opened meanwhile does not hold a page back.
+# NOT IN, unlike a join, keeps the order.
+_FREEZE = f"""
+WITH shut AS (
+    SELECT tenant, notification_id FROM audience.gate
+    WHERE gate <> 'open' AND (tenant, notification_id) IN (SELECT * FROM unnest($1::text[], $2::uuid[]))
+    ORDER BY tenant, notification_id FOR SHARE
+)
+{_INSERT.format(where="WHERE (tenant, notification_id) NOT IN (SELECT tenant, notification_id FROM shut)")}
+"""  # noqa: S608 - only our own words
+_CLOSE = _INSERT.format(where="")
+
 NONE_EARLIER = EarlierPages(0, 0, ())
 
 
@@ -74,20 +97,22 @@ class PlanRepository:
         )
 
     async def freeze(self, connection: Connection, plans: Mapping[PageKey, PagePlan]) -> Mapping[PageKey, StoredPage]:
-        """Store `plans` and answer what is stored: for a page that was planned before, the plan of then."""
+        """Store `plans` and answer what is stored: for a page that was planned before, the plan of then. A page behind
+        a shut gate is not stored, and not in the answer unless it was stored before; its gate stays as it is until the
+        transaction ends."""
+        return await self._store(connection, plans, _FREEZE)
+
+    async def close(self, connection: Connection, plans: Mapping[PageKey, PagePlan]) -> Mapping[PageKey, StoredPage]:
+        """The same for pages of cancelled notifications, which are behind a gate."""
+        return await self._store(connection, plans, _CLOSE)
+
+    async def _store(
+        self, connection: Connection, plans: Mapping[PageKey, PagePlan], statement: str
+    ) -> Mapping[PageKey, StoredPage]:
         # In one order everywhere, so that two processes at the same pages wait for each other and never in a circle.
         keys = sorted(plans)
         rows = await connection.fetch(
-            """
-            INSERT INTO audience.page (tenant, notification_id, step, generation, page, first_number, next_number,
-                                       next_cursor, planned, suppressed, decisions, address_keys)
-            SELECT * FROM unnest($1::text[], $2::uuid[], $3::smallint[], $4::integer[], $5::integer[], $6::integer[],
-                                 $7::integer[], $8::text[], $9::integer[], $10::integer[], $11::bytea[], $12::bytea[])
-            ON CONFLICT DO NOTHING
-            RETURNING tenant, notification_id, step, generation, page, decided_at
-            """,
-            *_columns(keys),
-            *zip(*(_decided(plans[key]) for key in keys), strict=True),
+            statement, *_columns(keys), *zip(*(_decided(plans[key]) for key in keys), strict=True)
         )
         frozen = {PageKey(*row[:5]): StoredPage(plans[PageKey(*row[:5])], row["decided_at"]) for row in rows}
         if len(frozen) < len(keys):

@@ -9,7 +9,9 @@ from libs.contracts.events import DeliveryAttempted
 from libs.contracts.routing import Channel
 from libs.storage import Connection
 from services.dispatchers.keys import oldest_claim_id
-from services.dispatchers.repository.claims import REPORT_LEASE, Owner, unpacked
+from services.dispatchers.repository.claims import Owner
+from services.dispatchers.repository.recorded import REPORT_LEASE, unpacked
+from services.dispatchers.results import slipped
 
 # Unique keys outlive the replay window: twice the longest retention of a command topic.
 KEPT_FOR = timedelta(days=14)
@@ -27,20 +29,34 @@ class Unreported:
 
 
 # A lost claim is settled by sending again to the same provider with the same key: its deliveries become exceptions
-# that are due at once, each with one attempt more, for it may have happened.
+# that are due at once, each with one attempt more, for it may have happened. So what was paid for them stays spent, and
+# is not paid again.
 _SETTLE = """
 WITH lost AS (
     UPDATE dispatch.claim SET state = 'lost'
     WHERE claim_id IN (SELECT claim_id FROM dispatch.claim WHERE {which} LIMIT $2 FOR UPDATE SKIP LOCKED)
-    RETURNING claim_id, chunk_id, lo, hi
+    RETURNING claim_id, chunk_id, tenant, route, lo, hi, reserved
 ), ranges AS (
-    INSERT INTO dispatch.item (chunk_id, ordinal, tenant, channel, lane, route, state, maybe_sent, attempts, due_at)
-    SELECT c.chunk_id, ordinal, c.tenant, c.channel, c.lane, c.route, 'ambiguous', true, 1, now()
-    FROM lost JOIN dispatch.chunk c USING (chunk_id) CROSS JOIN LATERAL generate_series(lost.lo, lost.hi - 1) ordinal
+    INSERT INTO dispatch.item (chunk_id, ordinal, tenant, channel, lane, pinned, state, maybe_sent, attempts, due_at,
+                               gate, notification_id, expires_at, segments)
+    SELECT c.chunk_id, ordinal, c.tenant, c.channel, c.lane, lost.route, 'ambiguous', true, 1, now(),
+           coalesce(decided.gate, 'open'), c.notification_id, c.expires_at,
+           CASE WHEN lost.reserved > 0 THEN 0 ELSE c.segments END
+    FROM lost JOIN dispatch.chunk c USING (chunk_id)
+    LEFT JOIN dispatch.gate decided ON decided.tenant = c.tenant AND decided.notification_id = c.notification_id
+    CROSS JOIN LATERAL generate_series(lost.lo, lost.hi - 1) ordinal
 ), items AS (
     UPDATE dispatch.item i
-    SET state = 'ambiguous', maybe_sent = true, attempts = i.attempts + 1, due_at = now(), claim_id = NULL
+    SET state = 'ambiguous', maybe_sent = true, attempts = i.attempts + 1, due_at = now(), claim_id = NULL,
+        pinned = lost.route, segments = CASE WHEN lost.reserved > 0 THEN 0 ELSE i.segments END
     FROM lost WHERE i.chunk_id = lost.chunk_id AND i.claim_id = lost.claim_id
+), sums AS (
+    SELECT tenant, sum(reserved)::bigint AS kept FROM lost WHERE reserved > 0 GROUP BY tenant
+), locked AS (
+    SELECT tenant FROM dispatch.account WHERE tenant IN (SELECT tenant FROM sums) ORDER BY tenant FOR UPDATE
+), paid AS (
+    UPDATE dispatch.account a SET reserved = a.reserved - kept, spent = a.spent + kept, updated_at = now()
+    FROM sums JOIN locked USING (tenant) WHERE a.tenant = sums.tenant
 )
 SELECT count(*) FROM lost
 """
@@ -56,7 +72,7 @@ WHERE c.chunk_id = k.chunk_id AND k.claim_id IN (
     SELECT claim_id FROM dispatch.claim WHERE channel = $1 AND state = 'done'
       AND (lease_until < now() OR owner = $4 AND incarnation <> $5)
     ORDER BY lease_until LIMIT $2 FOR UPDATE SKIP LOCKED)
-RETURNING k.result, c.traceparent
+RETURNING k.result, k.slipped, c.traceparent
 """
 
 DROP_BODIES = """
@@ -80,6 +96,16 @@ DELETE FROM dispatch.claim WHERE claim_id IN (
     WHERE channel = $1 AND claim_id < $2 AND state IN ('reported', 'lost') LIMIT $3 FOR UPDATE SKIP LOCKED)
 """
 
+# Of all channels. What is still paused keeps its gate.
+DROP_GATES = """
+DELETE FROM dispatch.gate WHERE (tenant, notification_id) IN (
+    SELECT tenant, notification_id FROM dispatch.gate g
+    WHERE controlled_at < now() - $1::interval
+      AND NOT EXISTS (SELECT FROM dispatch.chunk c WHERE c.open AND c.notification_id = g.notification_id)
+      AND NOT EXISTS (SELECT FROM dispatch.item i WHERE i.claim_id IS NULL AND i.notification_id = g.notification_id)
+    LIMIT $2 FOR UPDATE SKIP LOCKED)
+"""
+
 
 class UpkeepRepository:
     """The upkeep of one channel, across tenants."""
@@ -101,7 +127,7 @@ class UpkeepRepository:
         """Recorded claims whose owner did not report them in time or has died, a batch of the oldest."""
         instance, incarnation = self._owner.instance, self._owner.incarnation
         rows = await connection.fetch(TAKE_UNREPORTED, self._channel, 100, REPORT_LEASE, instance, incarnation)
-        return [Unreported(unpacked(row["result"]), row["traceparent"]) for row in rows]
+        return [Unreported(_event(row["result"], row["slipped"]), row["traceparent"]) for row in rows]
 
     async def forget(self, connection: Connection) -> bool:
         """Drop a batch of what is no longer needed; whether there may be more."""
@@ -109,8 +135,13 @@ class UpkeepRepository:
             await connection.execute(DROP_BODIES, self._channel, BODY_KEPT_AT_LEAST, ROWS_AT_ONCE),
             await connection.execute(DROP_CHUNKS, self._channel, KEPT_FOR, ROWS_AT_ONCE),
             await connection.execute(DROP_CLAIMS, self._channel, _oldest_kept(), ROWS_AT_ONCE),
+            await connection.execute(DROP_GATES, KEPT_FOR, ROWS_AT_ONCE),
         ]
         return any(int(status.split()[-1]) == ROWS_AT_ONCE for status in dropped)
+
+
+def _event(result: bytes, has_slipped: bool) -> DeliveryAttempted:
+    return slipped(unpacked(result)) if has_slipped else unpacked(result)
 
 
 def _oldest_kept() -> UUID:

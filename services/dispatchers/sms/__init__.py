@@ -6,8 +6,8 @@ that takes the channel's `Account`; its test inherits tests/services/dispatchers
 
 from collections.abc import Callable
 
+from services.dispatchers.account import Account
 from services.dispatchers.provider import Provider
-from services.dispatchers.sms.account import Account
 from services.dispatchers.sms.http_smsc import HttpSmsc
 
 PROVIDERS: dict[str, Callable[[Account], Provider]] = {HttpSmsc.name: HttpSmsc}

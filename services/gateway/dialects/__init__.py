@@ -1,9 +1,11 @@
 """The HTTP shapes the gateway speaks: one file of pure translation each, and one line in `DIALECTS`.
 
 To add one, copy altegio.py:
-1. A class per call (`SendCall` or `ReadCall` of translation.py): its paths, what it demands (tokens, scope, resource),
-   its drafts read from the request, its documented answer.
-2. A class for the API (`Dialect`): its name, its calls, and `refuse`, which says any problem in its own error form.
+1. A class per call, of one of four kinds (translation.py): `SendCall` asks for notifications, `ReadCall` for what
+   became of one, `ControlCall` orders something about one, `OwnerCall` is answered by whoever owns the matter. Each
+   says its paths, what it demands (tokens, scope, resource), what it reads from the request, its documented answer.
+2. A class for the API (`Dialect`): its name, its calls, `refuse`, which says any problem in its own error form, and
+   `tell`, which puts into words what callers who asked for callbacks are told.
 3. A line in `DIALECTS`, and one in `LOOKS_LIKE` for the paths whose unknown neighbours it answers for.
 4. Its kinds of credential in provision.py, where the demo's are read.
 5. A table in tests/services/gateway/dialects: request -> drafts or problem, problem -> bytes.

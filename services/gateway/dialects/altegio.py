@@ -8,13 +8,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from libs.contracts.content import SmsContent
+from libs.contracts.content import SmsContent, WebhookContent
 from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.wire import HttpRequest, HttpResponse, JsonValue, Problem
 from services.gateway.bodies import json_object
 from services.gateway.faults import Faults
 from services.gateway.recipients import client_ids
-from services.gateway.translation import SEND, Accepted, Demand, Draft, ReadCall, SendCall, Token
+from services.gateway.translation import (
+    SEND,
+    Accepted,
+    ControlCall,
+    Demand,
+    Draft,
+    News,
+    OwnerCall,
+    ReadCall,
+    SendCall,
+    Token,
+)
 from services.gateway.words import sms_text
 
 PARTNER = "altegio.partner"
@@ -41,6 +52,7 @@ class SmsToClients:
         "/api/v1/sms/clients/by_id/{location_id}",
         "/v1/sms/clients/by_id/{location_id}",
     )
+    methods: tuple[str, ...] = ("POST",)
 
     def demand(self, request: HttpRequest, segments: Mapping[str, str]) -> Demand:
         return Demand(_tokens(request.headers.get("authorization", "")), SEND, _location(segments["location_id"]))
@@ -74,11 +86,16 @@ class Altegio:
     name: str = "altegio"
     sends: tuple[SendCall, ...] = (SmsToClients(),)
     reads: tuple[ReadCall, ...] = ()
+    controls: tuple[ControlCall, ...] = ()
+    petitions: tuple[OwnerCall, ...] = ()
 
     def refuse(self, problem: Problem) -> HttpResponse:
         """The vendor knows no 400 on these calls: what is malformed is 422, and its `errors` are plain sentences."""
         status = 422 if problem.status == 400 else problem.status
         return _envelope(status, _meta(status, problem), success=False, headers=problem.headers)
+
+    def tell(self, news: News) -> tuple[WebhookContent, ...]:
+        return ()
 
 
 def _meta(status: int, problem: Problem) -> dict[str, JsonValue]:

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from libs.contracts.content import WebhookContent
 from libs.wire import HttpResponse, Problem
-from services.gateway.translation import ReadCall, SendCall
+from services.gateway.translation import ControlCall, News, OwnerCall, ReadCall, SendCall
 
 TEXTS = {
     403: "token is invalid",
@@ -21,8 +22,13 @@ class SmsBy:
     name: str = "smsby"
     sends: tuple[SendCall, ...] = ()
     reads: tuple[ReadCall, ...] = ()
+    controls: tuple[ControlCall, ...] = ()
+    petitions: tuple[OwnerCall, ...] = ()
 
     def refuse(self, problem: Problem) -> HttpResponse:
         return HttpResponse.json(
             problem.status, {"error": TEXTS.get(problem.status, "incorrect arguments")}, problem.headers
         )
+
+    def tell(self, news: News) -> tuple[WebhookContent, ...]:
+        return ()

@@ -1,10 +1,11 @@
 """The state of deliveries, a block a row."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from libs.storage import Connection
-from services.tracker.blocks import BLANK_DETAILS, BLANK_STATES, OFFSET_BITS, Block, BlockKey
+from services.tracker.blocks import BLANK_DETAILS, BLANK_STATES, LOW_MASK, OFFSET_BITS, Block, BlockKey, Named
 from services.tracker.repository.arrays import array_of_ids, array_of_tenants
 
 # The planner takes an array for ten rows and knows nothing of a young table, but every statement here means a look-up
@@ -28,6 +29,16 @@ _READ = """
     JOIN tracker.block ON block.block_id = asked.block_id AND block.tenant = asked.tenant
 """
 _LOCK = _READ + "ORDER BY block.block_id, block.tenant FOR NO KEY UPDATE OF block"
+_OF_NOTIFICATION = """
+    SELECT block_id, tenant, states, details, reasons FROM tracker.block
+    WHERE block_id >= $1 AND block_id <= $2 AND tenant = $3 ORDER BY block_id
+"""
+_IN_STATES = """
+    SELECT block_id FROM tracker.block
+    WHERE block_id >= $1 AND block_id <= $2 AND tenant = $3
+      AND EXISTS (SELECT FROM unnest($4::bytea[]) AS wanted (state) WHERE position(wanted.state IN states) > 0)
+    ORDER BY block_id LIMIT $5
+"""
 # All blocks' bytes are one parameter each: a row of arrays would be copied whole for every row it updates.
 _WRITE = """
     UPDATE tracker.block
@@ -63,6 +74,19 @@ class BlockRepository:
             return {}
         return _blocks(await connection.fetch(_LOCK, array_of_ids(keys), array_of_tenants(keys)))
 
+    async def of_notification(self, connection: Connection, notification: Named) -> dict[BlockKey, Block]:
+        """All blocks of a notification, as they are committed now."""
+        return _blocks(await connection.fetch(_OF_NOTIFICATION, *span(notification)))
+
+    async def in_states(
+        self, connection: Connection, notification: Named, codes: Iterable[int], first: UUID, *, limit: int
+    ) -> Sequence[BlockKey]:
+        """Blocks of a notification, from the id `first` on, with a delivery in one of the states with these codes."""
+        _, last, tenant = span(notification)
+        wanted = [bytes((code,)) for code in codes]
+        rows = await connection.fetch(_IN_STATES, first, last, tenant, wanted, limit)
+        return [BlockKey(row[0].int >> OFFSET_BITS, notification[1]) for row in rows]
+
     async def write(self, connection: Connection, blocks: Mapping[BlockKey, Block]) -> None:
         """Store blocks that are locked."""
         if not blocks:
@@ -79,6 +103,12 @@ class BlockRepository:
         words = [(key.block_id, key.tenant, block.packed_reasons()) for key, block in blocks.items() if block.reworded]
         if words:
             await connection.execute(_WRITE_WORDS, *zip(*words, strict=True))
+
+
+def span(notification: Named) -> tuple[UUID, UUID, str]:
+    """The first and the last id of a notification's deliveries, and its tenant."""
+    notification_id, tenant = notification
+    return notification_id, UUID(int=notification_id.int | LOW_MASK), tenant
 
 
 def _blocks(rows: Iterable[Any]) -> dict[BlockKey, Block]:

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from libs.contracts.ids import DeliveryId
 from libs.storage import Connection
-from services.tracker.facts import Attempts, Handle, Receipts, Recipients, Submissions
+from services.tracker.chunks import Recipients
+from services.tracker.facts import Attempts, Handle, Receipts, Submissions
 from services.tracker.repository.arrays import array_of_ids, array_of_numbers
 
 _CLAIM = """
@@ -15,8 +16,9 @@ _CLAIM = """
     ON CONFLICT (event_id) DO NOTHING RETURNING event_id
 """
 _RECIPIENTS = """
-    INSERT INTO tracker.recipients (block_id, tenant, generation, first_offset, channel, client_ids, addresses)
-    SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::text[], $6::bytea[], $7::text[])
+    INSERT INTO tracker.recipients (block_id, tenant, generation, first_offset, channel, client_ids, addresses, offsets)
+    SELECT * FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::smallint[], $5::text[], $6::bytea[], $7::text[],
+                         $8::bytea[])
     ON CONFLICT (block_id, tenant, generation, first_offset) DO NOTHING
 """
 _ATTEMPTS = """
@@ -61,7 +63,7 @@ class HistoryRepository:
 
     async def add_recipients(self, connection: Connection, pieces: Sequence[Recipients]) -> None:
         """Keep who deliveries go to; pieces that are known stay as they are."""
-        ordered = sorted(pieces, key=lambda piece: (piece.key, piece.generation, piece.offset))
+        ordered = sorted(pieces, key=lambda piece: piece[:3])
         columns = zip(*((piece.key.block_id, piece.key.tenant, *piece[1:]) for piece in ordered), strict=True)
         await connection.execute(_RECIPIENTS, *columns)
 

@@ -1,8 +1,7 @@
 """What the tracker is asked. Every query carries its tenant."""
 
 import json
-import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,15 +9,21 @@ from uuid import UUID
 from libs.contracts.ids import DeliveryId, NotificationId
 from libs.contracts.states import DeliveryState
 from libs.storage import Connection, Database
-from services.tracker.answers import Attempt, Delivery, Progress, Recipient, Report
+from services.tracker.answers import Attempt, Delivery, Progress, Report
+from services.tracker.asking import Recipient
 from services.tracker.blocks import BLOCK_SIZE, OFFSET_BITS, Block, BlockKey, Standing, delivery_at, locate
-from services.tracker.facts import NO_CLIENT, unpack_entries
+from services.tracker.facts import unpack_entries
 from services.tracker.lifecycle import CODES, STATES
 from services.tracker.repository.notifications import COUNTERS
+from services.tracker.repository.recipients import read_recipients
 
 _NOTIFICATION = f"""
-    SELECT channel, lane, dialect, accepted_at, due_at, trace_id, rejected, totals_known, expected_planned,
-           expected_suppressed, coalesce(due_at > now(), false), {", ".join(COUNTERS)}
+    SELECT channel, lane, dialect, accepted_at, coalesce(starts_at, due_at), trace_id, rejected, totals_known,
+           expected_planned, expected_suppressed, coalesce(coalesce(starts_at, due_at) > now(), false),
+           gate, control_revision, control_reason, slipped, rounds,
+           fallback_after IS NOT NULL AND EXISTS (
+               SELECT FROM tracker.timer WHERE timer.notification_id = $1 AND timer.tenant = $2
+           ), {", ".join(COUNTERS)}
     FROM tracker.notification WHERE notification_id = $1 AND tenant = $2
 """  # noqa: S608 - the columns are our own
 _EXISTS = "SELECT true FROM tracker.notification WHERE notification_id = $1 AND tenant = $2"
@@ -27,10 +32,6 @@ _BLOCKS = """
     SELECT block_id, states, details, reasons FROM tracker.block
     WHERE block_id >= $1 AND block_id <= $2 AND tenant = $3 AND ($4::bytea IS NULL OR position($4 IN states) > 0)
     ORDER BY block_id LIMIT $5
-"""
-_RECIPIENTS = """
-    SELECT block_id, generation, first_offset, channel, client_ids, addresses FROM tracker.recipients
-    WHERE block_id = ANY ($1::uuid[]) AND tenant = $2 ORDER BY block_id, generation
 """
 _ATTEMPTS = """
     SELECT generation, provider, finished_at, offsets, attempts, states, reasons, message_ids
@@ -48,11 +49,7 @@ class QueryRepository:
     async def notification(self, tenant: str, notification: NotificationId) -> Progress | None:
         """The notification, none when the tenant has no such. Raises Unavailable, as all of these."""
         async with self._database.connection() as connection:
-            row = await connection.fetchrow(_NOTIFICATION, notification, tenant)
-        if row is None:
-            return None
-        counts = {DeliveryState(name): row[name] for name in COUNTERS}
-        return Progress._make((*row[: -len(COUNTERS)], counts))
+            return await read_progress(connection, tenant, notification)
 
     async def deliveries(
         self, tenant: str, notification: NotificationId, *, first: UUID, state: DeliveryState | None, limit: int
@@ -70,7 +67,7 @@ class QueryRepository:
                     break
                 first = delivery_at(BlockKey(blocks[-1][0].number + 1, tenant), 0)
             found = found[:limit]
-            recipients = await self._recipients(connection, tenant, {key for key, _, _ in found})
+            recipients = await read_recipients(connection, tenant, {key for key, _, _ in found})
         return [
             Delivery(delivery_at(key, offset), recipients.get((key.number, offset), Recipient()), standing)
             for key, offset, standing in found
@@ -87,7 +84,7 @@ class QueryRepository:
             standing = Block.unpack(row[1], row[2], row[3]).at(offset) if row else None
             if standing is None:
                 return None
-            recipients = await self._recipients(connection, tenant, {key})
+            recipients = await read_recipients(connection, tenant, {key})
             attempts = await connection.fetch(_ATTEMPTS, key.block_id, tenant)
             receipts = await connection.fetch(_RECEIPTS, key.block_id, tenant)
         found = Delivery(DeliveryId(delivery), recipients.get((index, offset), Recipient()), standing)
@@ -111,19 +108,14 @@ class QueryRepository:
         )
         return [(BlockKey(row[0].int >> OFFSET_BITS, tenant), Block.unpack(row[1], row[2], row[3])) for row in rows]
 
-    async def _recipients(
-        self, connection: Connection, tenant: str, keys: set[BlockKey]
-    ) -> Mapping[tuple[int, int], Recipient]:
-        """By block's index and offset; of several generations the latest."""
-        found: dict[tuple[int, int], Recipient] = {}
-        for row in await connection.fetch(_RECIPIENTS, [key.block_id for key in keys], tenant):
-            index, count = row["block_id"].int >> OFFSET_BITS, len(row["client_ids"]) // 8
-            client_ids = struct.unpack(f"<{count}q", row["client_ids"])
-            addresses = json.loads(row["addresses"]) if row["addresses"] is not None else [None] * count
-            for at, (client_id, address) in enumerate(zip(client_ids, addresses, strict=True), row["first_offset"]):
-                known = None if client_id == NO_CLIENT else client_id
-                found[index, at] = Recipient(row["channel"], known, address)
-        return found
+
+async def read_progress(connection: Connection, tenant: str, notification: NotificationId) -> Progress | None:
+    """The notification, none when the tenant has no such."""
+    row = await connection.fetchrow(_NOTIFICATION, notification, tenant)
+    if row is None:
+        return None
+    counts = {DeliveryState(name): row[name] for name in COUNTERS}
+    return Progress._make((*row[: -len(COUNTERS)], counts))
 
 
 def _enough(limit: int, state: DeliveryState | None) -> int:

@@ -18,7 +18,7 @@ def test_made_once(tmp_path: Path) -> None:
 
 
 def test_not_shown() -> None:
-    assert repr(secrets.Secrets(*["hush"] * 12)) == "Secrets(...)"
+    assert repr(secrets.Secrets(*["hush"] * 13)) == "Secrets(...)"
 
 
 @pytest.mark.parametrize("content", [None, "", '{"gateway": "x', "[]", '{"gateway": 1}'])

@@ -6,7 +6,7 @@ from deploy.local import endpoints, services
 from deploy.local.secrets import Secrets
 from deploy.local.services import Instance, Platform
 
-SECRETS = Secrets(*(f"secret-{number}" for number in range(12)))
+SECRETS = Secrets(*(f"secret-{number}" for number in range(13)))
 
 
 @pytest.fixture
@@ -39,6 +39,19 @@ def test_a_service_is_not_told_what_is_not_its_business(platform: Platform) -> N
     told = services.environment(named(platform, "tracker"), platform, {"GATEWAY_POOL_SIZE": "9", "AWS_SECRET": "x"})
     assert not [name for name in told if name.startswith(("GATEWAY_", "AWS_"))]
     assert SECRETS.gateway_pepper not in told.values()
+
+
+def test_dispatchers_of_all_channels_share_a_role_and_only_webhooks_are_signed(platform: Platform) -> None:
+    assert len(set(services.ROLES)) == len(services.ROLES)
+    told = {
+        channel: services.environment(named(platform, f"dispatcher-{channel}"), platform, {})
+        for channel in ("sms", "viber", "webhook")
+    }
+    for channel, environment in told.items():
+        assert environment[f"DISPATCHER_{channel.upper()}_DATABASE"] == platform.dsn("dispatch")
+    assert [channel for channel in told if "SIGNING_KEY" in told[channel]] == ["webhook"]
+    assert services.environment(named(platform, "gateway"), platform, {})["SIGNING_KEY"] == SECRETS.signing_key
+    assert told["viber"]["DISPATCHER_VIBER_CARRIER_URL"] == named(platform, "sandbox").url
 
 
 def test_the_callers_own_settings_are_handed_on_but_not_ports(platform: Platform) -> None:

@@ -38,6 +38,16 @@ def test_two_ids_of_one_instant_differ() -> None:
     assert len({ids.new_notification_id(now) for _ in range(1000)}) == 1000
 
 
+@given(INSTANTS, st.uuids(), st.uuids())
+def test_a_derived_id_is_the_same_for_the_same_cause(now: datetime, one: UUID, other: UUID) -> None:
+    first, second = (ids.event_id(cause, "send.notification", 0) for cause in (one, other))
+    derived = ids.derived_notification_id(now, first)
+    assert derived == ids.derived_notification_id(now, first)
+    assert ids.is_notification_id(derived)
+    assert (derived == ids.derived_notification_id(now, second)) == (one == other)
+    assert ids.created_at(derived) == ids.created_at(ids.new_notification_id(now))
+
+
 @given(INSTANTS, NUMBERS, STEPS)
 def test_a_delivery_id_gives_its_parts_back(now: datetime, number: int, step: int) -> None:
     notification = ids.new_notification_id(now)

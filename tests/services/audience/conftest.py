@@ -10,14 +10,16 @@ import pytest
 
 from libs.bus import Outgoing, Received
 from libs.contracts.audience import Addresses, Audience, ClientIds
-from libs.contracts.commands import ExpandAudience
+from libs.contracts.commands import ExpandAudience, Recipients
 from libs.contracts.content import Content, SmsContent
+from libs.contracts.events import NotificationControlled
 from libs.contracts.ids import NotificationId, event_id, new_notification_id
 from libs.contracts.notification import Notification, order_key
 from libs.contracts.routing import Channel, Lane, MessageClass
+from libs.contracts.states import Gate
 from libs.storage import Database, migrate
 from services.audience.handlers import AudienceHandlers
-from services.audience.repository import ContactRepository, PlanRepository
+from services.audience.repository import ContactRepository, GateRepository, PlanRepository
 from services.audience.resolving import ListResolver
 
 Ask = Callable[..., ExpandAudience]
@@ -37,26 +39,33 @@ def ask() -> Ask:
         notification_id: UUID | None = None,
         step: int = 0,
         generation: int = 0,
+        channel: Channel = Channel.SMS,
+        recipients: Recipients | None = None,
     ) -> ExpandAudience:
         number = NotificationId(notification_id or new_notification_id(datetime.now(UTC)))
         notification = Notification(
             notification_id=number,
             lane=lane,
-            channel=Channel.SMS,
+            channel=channel,
             to=to if isinstance(to, ClientIds | Addresses) or hasattr(to, "kind") else ClientIds(client_ids=tuple(to)),
             content=content or SmsContent(text="Your table is ready"),
             message_class=MessageClass.TRANSACTIONAL,
             ordering_key=ordering_key,
         )
+        part = recipients.numbers[0] if recipients else 0
         return ExpandAudience(
             type="expand.audience",
-            event_id=event_id(number, "expand.audience", f"{step}:{generation}"),
+            event_id=event_id(
+                number, "expand.audience", f"{step}:{generation}:{part}" if recipients else f"{step}:{generation}"
+            ),
             tenant=tenant,
             key=order_key(notification),
             occurred_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
             notification=notification,
             step=step,
             generation=generation,
+            page=part,
+            recipients=recipients,
         )
 
     return make
@@ -95,7 +104,7 @@ class NoContent:
 @pytest.fixture
 def handlers() -> AudienceHandlers:
     """The handlers over the real repositories."""
-    return AudienceHandlers(ListResolver(NoContent()), ContactRepository(), PlanRepository())
+    return AudienceHandlers(ListResolver(NoContent()), ContactRepository(), PlanRepository(), GateRepository())
 
 
 _offsets = itertools.count()
@@ -110,6 +119,40 @@ def run(database: Database, handlers: AudienceHandlers) -> Callable[..., object]
             effect = await handlers.on_expand_audience([received(command) for command in commands], connection)
         assert effect.committed is not None
         effect.committed()
+        return list(effect.publish)
+
+    return work
+
+
+@pytest.fixture
+def decide() -> Callable[..., NotificationControlled]:
+    """Makes the event that says what is in force for a command's notification."""
+
+    def make(about: ExpandAudience, gate: Gate, revision: int = 1) -> NotificationControlled:
+        number = about.notification.notification_id
+        return NotificationControlled(
+            event_id=event_id(number, "notification.controlled", revision),
+            tenant=about.tenant,
+            key=str(number),
+            occurred_at=datetime(2026, 11, 22, 12, tzinfo=UTC),
+            notification_id=number,
+            gate=gate,
+            revision=revision,
+        )
+
+    return make
+
+
+@pytest.fixture
+def control(database: Database, handlers: AudienceHandlers) -> Callable[..., object]:
+    """`await control(event, ...)` commits what is in force and answers what would be published."""
+
+    async def work(*events: NotificationControlled) -> list[Outgoing]:
+        async with database.transaction() as connection:
+            effect = await handlers.on_notification_controlled(
+                [Received(one, "notification.controlled", 0, next(_offsets), one.occurred_at, None) for one in events],
+                connection,
+            )
         return list(effect.publish)
 
     return work

@@ -17,13 +17,15 @@ from deploy.local import ports
 from libs.bus import Bus, BusSettings, Outgoing, create_topics
 from libs.contracts.commands import ExpandAudience, SendDeliveries
 from libs.contracts.envelope import Message
-from libs.contracts.events import DeliverySuppressed, NotificationExpanded
+from libs.contracts.events import DeliverySuppressed, NotificationControlled, NotificationExpanded
 from libs.contracts.failures import Unavailable
 from libs.contracts.routing import Lane, partition_of
+from libs.contracts.states import Gate
 from libs.contracts.topics import (
     AUDIENCE,
     DELIVERY_SUPPRESSED,
     EXPAND_AUDIENCE,
+    NOTIFICATION_CONTROLLED,
     NOTIFICATION_EXPANDED,
     SEND_SMS,
     TOPICS,
@@ -71,7 +73,12 @@ class Platform:
         self._heard: dict[UUID, tuple[str, int, Message]] = {}
 
     async def ask(self, *commands: ExpandAudience) -> None:
-        outgoing = [Outgoing(EXPAND_AUDIENCE[one.notification.lane], one) for one in commands]
+        await self._say([Outgoing(EXPAND_AUDIENCE[one.notification.lane], one) for one in commands])
+
+    async def control(self, *events: NotificationControlled) -> None:
+        await self._say([Outgoing(NOTIFICATION_CONTROLLED, one) for one in events])
+
+    async def _say(self, outgoing: Sequence[Outgoing]) -> None:
         async with asyncio.timeout(20):
             while True:
                 try:
@@ -159,12 +166,36 @@ async def test_what_was_committed_is_published_after_a_failed_publish(
 
 
 async def _until_planned(database: Database, count: int) -> None:
+    await _until(database, "SELECT count(*) FROM audience.page", count)
+
+
+async def _until(database: Database, query: str, count: int) -> None:
     async with asyncio.timeout(20):
         while True:
             async with database.connection() as connection:
-                if await connection.fetchval("SELECT count(*) FROM audience.page") == count:
+                if await connection.fetchval(query) == count:
                     return
             await asyncio.sleep(0.01)
+
+
+async def test_what_was_paused_goes_on_after_a_failed_publish(
+    platform: Platform,
+    ask: Ask,
+    decide: Callable[..., NotificationControlled],
+    save: Save,
+    database: Database,
+) -> None:
+    await save({7: "+48600000007"})
+    command = ask([7])
+    await platform.control(decide(command, Gate.PAUSED))
+    await _until(database, "SELECT count(*) FROM audience.gate", 1)
+    await platform.ask(command)
+    await _until(database, "SELECT count(*) FROM audience.parked", 1)
+    platform.audience.failures = 2
+    await platform.control(decide(command, Gate.OPEN, 2))
+    await platform.until_expanded(1)
+    assert [message.addresses for message in platform.of(SendDeliveries)] == [("+48600000007",)]
+    assert platform.audience.failures == 0
 
 
 async def test_a_command_that_makes_no_sense_stops_nobody(
@@ -197,7 +228,7 @@ def test_the_wiring_is_what_the_topic_table_says() -> None:
         recorder = Recorder()
         settings = AudienceSettings(database=SecretStr("unused"), lanes=lanes)
         wire(recorder, None, NoContent(), settings)  # type: ignore[arg-type]
-        expected = [topic.name for topic in TOPICS if AUDIENCE in topic.consumers and topic.lane in lanes]
+        expected = [topic.name for topic in TOPICS if AUDIENCE in topic.consumers and topic.lane in (*lanes, None)]
         assert recorder.topics == expected
 
 

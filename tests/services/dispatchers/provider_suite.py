@@ -5,20 +5,26 @@ from datetime import timedelta
 
 import pytest
 
-from libs.contracts.content import SmsContent
+from libs.contracts.content import InlineContent, SmsContent
 from libs.contracts.outcomes import Accepted, Ambiguous, Misconfigured, Permanent, Throttled, Transient
 from libs.wire import HttpRequest, HttpResponse
 from services.dispatchers.provider import Outbound, Provider
 
 REFERENCES = ["a" * 32, "b" * 32, "c" * 32]
+WORDS = 'Кафе "Roma" — 7\\8 \U0001f600'
+SMS = SmsContent(text=WORDS)
 
 
-def outbound(count: int = 3) -> list[Outbound]:
-    content = SmsContent(text='Кафе "Roma" — 7\\8 \U0001f600')
-    return [Outbound(reference, f"+4850000000{number}", content) for number, reference in enumerate(REFERENCES[:count])]
+def outbound(count: int = 3, content: InlineContent = SMS) -> list[Outbound]:
+    return [
+        Outbound(reference, f"+4850000000{number}", content, "demo")
+        for number, reference in enumerate(REFERENCES[:count])
+    ]
 
 
 class ProviderSuite(ABC):
+    content: InlineContent = SMS
+
     @abstractmethod
     def provider(self) -> Provider:
         """The provider under test."""
@@ -32,7 +38,7 @@ class ProviderSuite(ABC):
         """The vendor takes the first and the third of REFERENCES and rejects the second."""
 
     def test_it_asks_for_what_we_send(self) -> None:
-        request = self.provider().request(outbound())
+        request = self.provider().request(outbound(content=self.content))
         assert request.method == "POST"
         assert request.url.startswith("http")
         assert all(reference in request.body.decode() for reference in REFERENCES)

@@ -1,7 +1,7 @@
 """All parts of a dispatcher on a real Postgres, killed at each point of the protocol."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -19,28 +19,44 @@ from libs.contracts.states import DeliveryState
 from libs.storage import Database
 from services.dispatchers.dispatching import Dispatching, Limits
 from services.dispatchers.repository import Owner, UpkeepRepository
+from services.dispatchers.route import Route
+from services.dispatchers.ways import Way
 from tests.services.dispatchers.making import RecordingBus, ScriptedCarrier, in_future, make_chunk, received, until
 
 pytestmark = pytest.mark.postgres
 
-LIMITS = Limits(windows={Lane.URGENT: 500, Lane.BULK: 1000}, total=5000, concurrency={Lane.URGENT: 4, Lane.BULK: 2})
+LIMITS = Limits(windows={Lane.URGENT: 500, Lane.BULK: 1000}, total=5000)
+CONCURRENCY = {Lane.URGENT: 4, Lane.BULK: 2}
 
 
 class Life:
     """One life of a dispatcher process."""
 
-    def __init__(self, database: Database, carrier: ScriptedCarrier, bus: RecordingBus, limits: Limits) -> None:
+    def __init__(
+        self,
+        database: Database,
+        carrier: ScriptedCarrier,
+        bus: RecordingBus,
+        limits: Limits,
+        concurrency: Mapping[Lane, int],
+    ) -> None:
         self.database = database
         self.dispatching = Dispatching(
             Channel.SMS,
             database=database,
-            carrier=carrier,
+            routes=[Route(carrier.name, carrier, concurrency)],
             bus=bus,
             owner=Owner("1", uuid4()),
             limits=limits,
             now=lambda: datetime.now(UTC),
         )
         self.handlers = {lane: self.dispatching.handlers(lane) for lane in Lane}
+
+    @property
+    def way(self) -> Way:
+        """The only one."""
+        (way,) = self.dispatching._ways._ways.values()
+        return way
 
     async def stage(self, *chunks: SendDeliveries) -> Effect:
         """What the bus does up to the commit."""
@@ -62,20 +78,22 @@ class World:
         self.database = database
         self.carrier = ScriptedCarrier()
         self.bus = RecordingBus()
+        self.concurrency = CONCURRENCY
 
     @asynccontextmanager
     async def life(self, limits: Limits = LIMITS, *, orderly: bool = False) -> AsyncIterator[Life]:
         """Ends like a kill unless it is to stop in order."""
         async with AsyncExitStack() as stack:
-            life = Life(self.database, self.carrier, self.bus, limits)
+            life = Life(self.database, self.carrier, self.bus, limits, self.concurrency)
             await life.dispatching.start(stack)
             yield life
             if orderly:
                 await life.dispatching.stop()
             else:
-                for task in life.dispatching._sender._tasks:
-                    task.remove_done_callback(life.dispatching._sender._tasks.discard)
-                    task.cancel()
+                for way in life.dispatching._ways._ways.values():
+                    for task in way.sender._tasks:
+                        task.remove_done_callback(way.sender._tasks.discard)
+                        task.cancel()
 
     @property
     def events(self) -> list[DeliveryAttempted]:
@@ -136,7 +154,7 @@ async def test_what_has_no_room_is_staged_and_claimed_later_in_order(world: Worl
 
 
 async def test_a_process_never_holds_more_than_its_published_bound(world: World) -> None:
-    limits = Limits(windows={Lane.URGENT: 50, Lane.BULK: 100}, total=200, concurrency={Lane.URGENT: 1, Lane.BULK: 1})
+    limits = Limits(windows={Lane.URGENT: 50, Lane.BULK: 100}, total=200)
     world.carrier.gate.clear()
     async with world.life(limits) as life:
         await life.take(*[make_chunk(60, tenant=f"t{number}") for number in range(10)])
@@ -154,7 +172,8 @@ async def test_a_process_never_holds_more_than_its_published_bound(world: World)
 async def test_one_recipient_gets_his_messages_one_after_another(world: World) -> None:
     chunks = [make_chunk(1, addresses=["+48500000001"]) for _ in range(6)]
     world.carrier.batch = 1
-    async with world.life(Limits(LIMITS.windows, 5000, {Lane.URGENT: 9, Lane.BULK: 9})) as life:
+    world.concurrency = {Lane.URGENT: 9, Lane.BULK: 9}
+    async with world.life() as life:
         await life.take(*chunks)
         await until(lambda: len(world.carrier.requests) == 6)
         await until(lambda: sum(len(event.numbers) for event in world.events) == 6)
@@ -173,7 +192,7 @@ async def test_a_crash_at_any_point_loses_nothing(world: World, point: str) -> N
     chunk = make_chunk(5, lane=Lane.URGENT, message_class=MessageClass.OTP)
     async with world.life() as life:
         if point == "staged":
-            life.dispatching._sender._stopping.set()
+            life.way.sender._stopping = True
         if point in ("claimed", "sent"):
             world.carrier.gate.clear()
         if point == "recorded":
@@ -227,7 +246,7 @@ async def test_a_process_whose_lease_ended_writes_and_publishes_nothing(world: W
 
 
 async def test_a_rolled_back_batch_gives_its_room_back(world: World) -> None:
-    limits = Limits(windows={Lane.URGENT: 10, Lane.BULK: 10}, total=20, concurrency={Lane.URGENT: 1, Lane.BULK: 1})
+    limits = Limits(windows={Lane.URGENT: 10, Lane.BULK: 10}, total=20)
     async with world.life(limits) as life:
         for _ in range(3):
             with pytest.raises(RuntimeError):
@@ -286,7 +305,7 @@ async def test_a_throttled_route_is_held_and_costs_no_attempt(world: World) -> N
     async with world.life() as life:
         await life.take(make_chunk(4, lane=Lane.URGENT))
         await world.holds("SELECT count(*) = 4 FROM dispatch.item WHERE state = 'deferred' AND attempts = 0")
-        assert life.dispatching._hold.until > 0
+        assert life.way.hold.until > 0
         world.carrier.script = lambda message: Accepted("ok")
         await until(lambda: len(world.states()) == 4)
     assert [attempt for event in world.events for attempt in event.attempts] == [1, 1, 1, 1]
@@ -295,11 +314,11 @@ async def test_a_throttled_route_is_held_and_costs_no_attempt(world: World) -> N
 async def test_a_refused_account_pauses_the_route_and_burns_no_attempt(world: World) -> None:
     world.carrier.script = lambda message: Misconfigured("http 401")
     async with world.life() as life:
-        await life.dispatching.check_route()
+        await life.dispatching.checks()["scripted"]()
         await life.take(make_chunk(4))
         await world.holds("SELECT count(*) = 4 FROM dispatch.item WHERE state = 'deferred' AND attempts = 0")
         with pytest.raises(Exception, match="http 401"):
-            await life.dispatching.check_route()
+            await life.dispatching.checks()["scripted"]()
         await life.take(make_chunk(4))
         await asyncio.sleep(0.1)
         assert len(world.carrier.requests) == 1
@@ -346,7 +365,7 @@ async def test_an_answer_that_comes_after_the_stop_is_ambiguous(world: World, mo
 
 async def test_a_database_that_comes_back_gets_the_results(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     async with world.life() as life:
-        real = life.dispatching._claims.record
+        real = life.dispatching._records.record
         failures = 2
 
         async def record(*given: object) -> object:
@@ -356,7 +375,7 @@ async def test_a_database_that_comes_back_gets_the_results(world: World, monkeyp
                 raise Unavailable("away")
             return await real(*given)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(life.dispatching._claims, "record", record)
+        monkeypatch.setattr(life.dispatching._records, "record", record)
         await life.take(make_chunk(2))
         await until(lambda: len(world.events) == 1)
     assert len(world.carrier.requests) == 1

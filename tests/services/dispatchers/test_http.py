@@ -11,8 +11,9 @@ from pydantic import SecretStr
 
 from libs.contracts.outcomes import Accepted, Ambiguous, Misconfigured, Permanent, Throttled, Transient
 from services.dispatchers import http
+from services.dispatchers.account import Account
 from services.dispatchers.http import HttpCarrier, HttpTransport
-from services.dispatchers.sms.account import Account
+from services.dispatchers.provider import CallFailed
 from services.dispatchers.sms.http_smsc import HttpSmsc
 from tests.services.dispatchers.provider_suite import REFERENCES, outbound
 
@@ -183,3 +184,41 @@ async def test_one_unreadable_message_does_not_fail_its_neighbours(transport: Ht
 
 def test_the_limits_are_those_of_the_guarantees() -> None:
     assert (http.CONNECT_TIMEOUT, http.REQUEST_TIMEOUT, http.MAX_ANSWER) == (5.0, 15.0, 65536)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "is_the_carriers_fault"),
+    [
+        ("500 Internal Server Error", (), True),
+        ("502 Bad Gateway", (), True),
+        ("503 Service Unavailable", (), True),
+        ("503 Service Unavailable", ("Retry-After: 3",), False),
+        ("429 Too Many Requests", (), False),
+        ("401 Unauthorized", (), False),
+        ("200 OK", (), False),
+    ],
+)
+async def test_a_call_fails_when_the_carrier_is_broken_and_not_when_it_refuses(
+    transport: HttpTransport, status: str, headers: tuple[str, ...], is_the_carriers_fault: bool
+) -> None:
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answering(status, RESULTS, *headers)(reader, writer)
+        writer.close()
+
+    server = await asyncio.start_server(behave, "127.0.0.1", 0)
+    async with server:
+        account = Account(
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", SecretStr("key"), "Salon", SecretStr("http://us")
+        )
+        outcomes = await HttpCarrier(HttpSmsc(account), transport, name="north").send(outbound(3))
+    assert isinstance(outcomes, CallFailed) is is_the_carriers_fault
+
+
+async def test_nobody_who_answers_is_a_failed_call_and_no_answer_to_a_query(
+    transport: HttpTransport, unused_tcp_port: int
+) -> None:
+    account = Account(f"http://127.0.0.1:{unused_tcp_port}", SecretStr("key"), "Salon", SecretStr("http://us"))
+    carrier = HttpCarrier(HttpSmsc(account), transport)
+    assert isinstance(await carrier.send(outbound(1)), CallFailed)
+    assert carrier.can_query
+    assert [type(answer) for answer in await carrier.query(REFERENCES)] == [Ambiguous] * 3

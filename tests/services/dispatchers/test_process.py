@@ -90,6 +90,7 @@ async def street(postgres: str, kafka: str, topic_prefix: str) -> AsyncIterator[
     environ = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka,
         "KAFKA_TOPIC_PREFIX": topic_prefix,
+        "INTERNAL_TOKEN": "internal-token-of-the-test",
         "SANDBOX_PORT": str(second),
         "SANDBOX_CARRIER_KEY": "carrier-key-of-the-test",
         "DISPATCHER_SMS_PORT": str(first),

@@ -9,7 +9,14 @@ import pytest
 from libs.contracts.outcomes import Accepted, Ambiguous, Permanent, Transient
 from libs.contracts.routing import Channel, Lane
 from libs.storage import Database
-from services.dispatchers.repository import Claimed, ClaimRepository, Owner, UpkeepRepository, chunk_from
+from services.dispatchers.repository import (
+    Claimed,
+    ClaimRepository,
+    Owner,
+    RecordRepository,
+    UpkeepRepository,
+    chunk_from,
+)
 from services.dispatchers.results import Result, result_of
 from services.dispatchers.windows import Window
 from tests.services.dispatchers.making import NOON, in_future, make_chunk, staging
@@ -17,10 +24,11 @@ from tests.services.dispatchers.making import NOON, in_future, make_chunk, stagi
 pytestmark = pytest.mark.postgres
 
 ROUTE = "http_smsc"
+RECORDS = RecordRepository()
 
 
 def repository(instance: str = "1", incarnation: UUID | None = None) -> ClaimRepository:
-    return ClaimRepository(Channel.SMS, ROUTE, Owner(instance, incarnation or uuid4()))
+    return ClaimRepository(Channel.SMS, Owner(instance, incarnation or uuid4()))
 
 
 def window_of(claimed: Claimed, outcome: object = None) -> Window:
@@ -32,13 +40,15 @@ def window_of(claimed: Claimed, outcome: object = None) -> Window:
         1e9,
         1e9,
         earlier=dict(zip(claimed.ordinals, claimed.earlier, strict=False)),
+        route=claimed.route,
+        cost=claimed.cost,
     )
     window.settle(0, [outcome or Accepted("x")] * len(claimed.ordinals))  # type: ignore[list-item]
     return window
 
 
 def result(window: Window) -> Result:
-    return result_of(window, provider=ROUTE, finished_at=NOON, now=0.0, held_for=0.0, random=lambda: 0.0)
+    return result_of(window, finished_at=NOON, now=0.0, held_for=0.0, random=lambda: 0.0)
 
 
 async def rows(database: Database, sql: str) -> list[tuple[object, ...]]:
@@ -86,17 +96,17 @@ async def test_claims_take_the_oldest_first_and_whole_chunks_where_they_can(data
     async with database.transaction() as connection:
         await claims.stage(connection, [staging(chunk) for chunk in chunks])
     async with database.connection() as connection:
-        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", room=100)
+        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", route=ROUTE, room=100)
         assert [(each.chunk_id, each.ordinals) for each in taken] == [
             (chunks[0].chunk_id, range(40)),
             (chunks[1].chunk_id, range(30)),
         ]
         assert chunk_from(taken[0].body or b"") == chunks[0]
-        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", room=20)
+        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", route=ROUTE, room=20)
         assert [(each.chunk_id, each.ordinals) for each in taken] == [(chunks[2].chunk_id, range(20))]
-        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", room=100)
+        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", route=ROUTE, room=100)
         assert [each.ordinals for each in taken] == [range(20, 50), range(5)]
-        assert await claims.claim_chunks(connection, Lane.BULK, "demo", room=100) == []
+        assert await claims.claim_chunks(connection, Lane.BULK, "demo", route=ROUTE, room=100) == []
 
 
 async def test_only_partitions_of_this_process_are_claimed(database: Database) -> None:
@@ -105,7 +115,7 @@ async def test_only_partitions_of_this_process_are_claimed(database: Database) -
     async with database.transaction() as connection:
         await claims.stage(connection, [staging(other, partition=1), staging(mine, partition=2)])
     async with database.connection() as connection:
-        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", room=100, partitions=[2, 3])
+        taken = await claims.claim_chunks(connection, Lane.BULK, "demo", route=ROUTE, room=100, partitions=[2, 3])
     assert [each.chunk_id for each in taken] == [mine.chunk_id]
 
 
@@ -120,7 +130,7 @@ async def test_eight_claimers_leave_no_gap_and_no_overlap(database: Database) ->
         claims, empty = repository(str(window)), 0
         while empty < 3:
             async with database.connection() as connection:
-                taken = await claims.claim_chunks(connection, Lane.BULK, "demo", room=window)
+                taken = await claims.claim_chunks(connection, Lane.BULK, "demo", route=ROUTE, room=window)
             empty = 0 if taken else empty + 1
             seen.update((each.chunk_id, ordinal) for each in taken for ordinal in each.ordinals)
 
@@ -134,7 +144,7 @@ async def test_who_waits_is_listed_by_lane_and_tenant(database: Database) -> Non
     async with database.transaction() as connection:
         for tenant, lane in (("b", Lane.BULK), ("a", Lane.BULK), ("b", Lane.URGENT), ("b", Lane.BULK)):
             await claims.stage(connection, [staging(make_chunk(tenant=tenant, lane=lane))])
-        other = ClaimRepository(Channel.SMS, "elsewhere", Owner("1", uuid4()))
+        other = ClaimRepository(Channel.VIBER, Owner("1", uuid4()))
         await other.stage(connection, [staging(make_chunk(tenant="c"))])
     async with database.connection() as connection:
         waiting = await claims.waiting(connection)
@@ -148,7 +158,7 @@ async def test_who_waits_is_listed_by_lane_and_tenant(database: Database) -> Non
 async def claim_one(database: Database, claims: ClaimRepository, size: int = 3, lane: Lane = Lane.BULK) -> Claimed:
     async with database.transaction() as connection:
         await claims.stage(connection, [staging(make_chunk(size, lane=lane))])
-        (claimed,) = await claims.claim_chunks(connection, lane, "demo", room=1000)
+        (claimed,) = await claims.claim_chunks(connection, lane, "demo", route=ROUTE, room=1000)
     return claimed
 
 
@@ -157,7 +167,7 @@ async def test_a_recorded_window_keeps_its_event_and_its_exceptions(database: Da
     window = window_of(await claim_one(database, claims))
     window.outcomes = [Accepted("a"), Transient("busy"), Permanent("bad number")]
     async with database.transaction() as connection:
-        assert await claims.record(connection, [result(window)]) == {window.claim_id}
+        assert await RECORDS.record(connection, [result(window)]) == {window.claim_id: False}
     assert await rows(database, "SELECT ordinal, state, attempts, maybe_sent, claim_id FROM dispatch.item") == [
         (1, "retry", 1, False, None)
     ]
@@ -169,7 +179,7 @@ async def test_a_lost_lease_writes_nothing(database: Database) -> None:
     window = window_of(await claim_one(database, claims), Transient("busy"))
     async with database.transaction() as connection:
         await connection.execute("UPDATE dispatch.claim SET state = 'lost'")
-        assert await claims.record(connection, [result(window)]) == frozenset()
+        assert await RECORDS.record(connection, [result(window)]) == {}
     assert await rows(database, "SELECT count(*) FROM dispatch.item") == [(0,)]
     assert await rows(database, "SELECT result FROM dispatch.claim") == [(None,)]
 
@@ -178,17 +188,17 @@ async def test_exceptions_are_claimed_when_due_and_forgotten_when_settled(databa
     claims = repository()
     window = window_of(await claim_one(database, claims), Ambiguous("no answer"))
     async with database.transaction() as connection:
-        await claims.record(connection, [result(window)])
-        (again,) = await claims.claim_items(connection, Lane.BULK, "demo", room=2)
+        await RECORDS.record(connection, [result(window)])
+        (again,) = await claims.claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=2)
         assert again.ordinals == [0, 1]
-        assert [tuple(each) for each in again.earlier] == [(1, True), (1, True)]
-        (rest,) = await claims.claim_items(connection, Lane.BULK, "demo", room=10)
+        assert [tuple(each) for each in again.earlier] == [(1, True, False)] * 2
+        (rest,) = await claims.claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=10)
         assert rest.ordinals == [2]
-        assert await claims.claim_items(connection, Lane.BULK, "demo", room=10) == []
+        assert await claims.claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=10) == []
     second = window_of(again)
     second.outcomes = [Accepted("a"), Transient("busy")]
     async with database.transaction() as connection:
-        await claims.record(connection, [result(second), result(window_of(rest))])
+        await RECORDS.record(connection, [result(second), result(window_of(rest))])
     assert await rows(database, "SELECT ordinal, state, attempts, maybe_sent, claim_id FROM dispatch.item") == [
         (1, "retry", 2, True, None)
     ]
@@ -197,10 +207,10 @@ async def test_exceptions_are_claimed_when_due_and_forgotten_when_settled(databa
 async def test_what_is_not_due_waits(database: Database) -> None:
     claims = repository()
     window = window_of(await claim_one(database, claims), Transient("busy"))
-    later = result_of(window, provider=ROUTE, finished_at=NOON, now=0.0, held_for=0.0, random=lambda: 0.99)
+    later = result_of(window, finished_at=NOON, now=0.0, held_for=0.0, random=lambda: 0.99)
     async with database.transaction() as connection:
-        await claims.record(connection, [later])
-        assert await claims.claim_items(connection, Lane.BULK, "demo", room=10) == []
+        await RECORDS.record(connection, [later])
+        assert await claims.claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=10) == []
         assert await claims.waiting(connection) == []
         await connection.execute("UPDATE dispatch.item SET due_at = now() - interval '1 second'")
         assert [each.exceptions for each in await claims.waiting(connection)] == [True]
@@ -210,13 +220,13 @@ async def test_two_claimers_never_take_the_same_exception(database: Database) ->
     claims = repository()
     window = window_of(await claim_one(database, claims, 300), Transient("busy"))
     async with database.transaction() as connection:
-        await claims.record(connection, [result(window)])
+        await RECORDS.record(connection, [result(window)])
     seen: Counter[int] = Counter()
 
     async def claim() -> None:
         while True:
             async with database.connection() as connection:
-                taken = await claims.claim_items(connection, Lane.BULK, "demo", room=17)
+                taken = await claims.claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=17)
             if not taken:
                 return
             seen.update(ordinal for each in taken for ordinal in each.ordinals)
@@ -233,9 +243,9 @@ async def test_a_restart_settles_what_the_earlier_life_held(database: Database) 
     async with database.connection() as connection:
         assert await upkeep.settle_earlier(connection) == 1
         assert await upkeep.settle_earlier(connection) == 0
-        (again,) = await repository("1").claim_items(connection, Lane.BULK, "demo", room=10)
+        (again,) = await repository("1").claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=10)
     assert (again.chunk_id, again.ordinals) == (mine.chunk_id, [0, 1, 2, 3])
-    assert {tuple(each) for each in again.earlier} == {(1, True)}
+    assert {tuple(each) for each in again.earlier} == {(1, True, False)}
 
 
 async def test_claims_whose_lease_ended_become_exceptions_again_and_again(database: Database) -> None:
@@ -246,22 +256,22 @@ async def test_claims_whose_lease_ended_become_exceptions_again_and_again(databa
             assert await upkeep.settle_expired(connection) == 0
             await connection.execute("UPDATE dispatch.claim SET lease_until = now() - interval '1 second'")
             assert await upkeep.settle_expired(connection) == 1
-            (again,) = await claims.claim_items(connection, Lane.BULK, "demo", room=10)
-        assert [tuple(each) for each in again.earlier] == [(attempts, True)] * 2
+            (again,) = await claims.claim_items(connection, Lane.BULK, "demo", route=ROUTE, room=10)
+        assert [tuple(each) for each in again.earlier] == [(attempts, True, False)] * 2
 
 
 async def test_what_was_recorded_and_not_reported_is_taken_up_once(database: Database) -> None:
     claims, upkeep = repository(), UpkeepRepository(Channel.SMS, Owner("9", uuid4()))
     recorded = result(window_of(await claim_one(database, claims)))
     async with database.connection() as connection:
-        await claims.record(connection, [recorded])
+        await RECORDS.record(connection, [recorded])
         assert await upkeep.take_unreported(connection) == []  # its owner has time to do it
         await connection.execute("UPDATE dispatch.claim SET lease_until = now() - interval '1 second'")
         (taken,) = await upkeep.take_unreported(connection)
         assert taken.event == recorded.event
         assert await upkeep.take_unreported(connection) == []
         assert recorded.event is not None
-        await claims.mark_reported(connection, [recorded.event.claim_id])
+        await RECORDS.mark_reported(connection, [recorded.event.claim_id])
     assert await rows(database, "SELECT state FROM dispatch.claim") == [("reported",)]
 
 
@@ -271,8 +281,8 @@ async def test_words_and_addresses_go_when_all_is_over_and_rows_when_no_replay_c
     retried = result(window_of(await claim_one(database, claims), Transient("busy")))
     await claim_one(database, claims)  # still held
     async with database.transaction() as connection:
-        await claims.record(connection, [over, retried])
-        await claims.mark_reported(connection, [over.window.claim_id, retried.window.claim_id])
+        await RECORDS.record(connection, [over, retried])
+        await RECORDS.mark_reported(connection, [over.window.claim_id, retried.window.claim_id])
         await upkeep.forget(connection)
         assert await connection.fetchval("SELECT count(*) FROM dispatch.chunk WHERE body IS NULL") == 0
         await connection.execute("UPDATE dispatch.chunk SET staged_at = staged_at - interval '2 hours'")
@@ -293,5 +303,5 @@ async def test_two_tenants_never_see_each_other(database: Database) -> None:
     async with database.transaction() as connection:
         await claims.stage(connection, [staging(chunk) for chunk in chunks.values()])
         for tenant, chunk in chunks.items():
-            taken = await claims.claim_chunks(connection, Lane.BULK, tenant, room=100)
+            taken = await claims.claim_chunks(connection, Lane.BULK, tenant, route=ROUTE, room=100)
             assert [each.chunk_id for each in taken] == [chunk.chunk_id]

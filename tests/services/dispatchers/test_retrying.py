@@ -1,11 +1,23 @@
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.contracts.outcomes import Accepted, Ambiguous, Misconfigured, Outcome, Permanent, Throttled, Transient
+from libs.contracts.outcomes import (
+    Accepted,
+    Ambiguous,
+    Misconfigured,
+    Outcome,
+    OutOfFunds,
+    Permanent,
+    Throttled,
+    Transient,
+)
 from libs.contracts.routing import MessageClass
 from libs.contracts.states import DeliveryState as State
 from services.dispatchers.retrying import (
+    JITTER,
     LIFETIMES,
     SCHEDULES,
     ItemState,
@@ -19,8 +31,15 @@ DAY = 86_400.0
 OTP = MessageClass.OTP
 
 
-def before(attempts: int = 0, *, maybe_sent: bool = False, expires_in: float = DAY, held_for: float = 0.0) -> Standing:
-    return Standing(OTP, expires_in, attempts, maybe_sent, held_for)
+def before(
+    attempts: int = 0,
+    *,
+    maybe_sent: bool = False,
+    expires_in: float = DAY,
+    held_for: float = 0.0,
+    parks: bool = False,
+) -> Standing:
+    return Standing(OTP, expires_in, attempts, maybe_sent, held_for, parks)
 
 
 @pytest.mark.parametrize(
@@ -40,10 +59,21 @@ def before(attempts: int = 0, *, maybe_sent: bool = False, expires_in: float = D
         (Ambiguous("?"), before(3, expires_in=1), State.UNKNOWN, 4, None),
         (Throttled("slow"), before(2, held_for=8), None, 2, Waiting(ItemState.DEFERRED, 9.0)),
         (Throttled("slow"), before(held_for=8, expires_in=9), State.EXPIRED, 0, None),
+        (Throttled("slow", timedelta(seconds=40)), before(held_for=8), None, 0, Waiting(ItemState.DEFERRED, 45.0)),
+        (Throttled("slow", timedelta(days=9)), before(), None, 0, Waiting(ItemState.DEFERRED, 900 * 1.125)),
         (Misconfigured("401"), before(held_for=8), None, 0, Waiting(ItemState.DEFERRED, 9.0)),
         (Unsent.DEFERRED, before(1), None, 1, Waiting(ItemState.DEFERRED, 0.0)),
         (Unsent.EXPIRED, before(), State.EXPIRED, 0, None),
         (Unsent.EXPIRED, before(1, maybe_sent=True), State.UNKNOWN, 1, None),
+        (Unsent.CANCELLED, before(), State.CANCELLED, 0, None),
+        (Unsent.CANCELLED, before(2), State.CANCELLED, 2, None),
+        (Unsent.CANCELLED, before(1, maybe_sent=True), State.UNKNOWN, 1, None),
+        (Unsent.NO_FUNDS, before(), State.NO_FUNDS, 0, None),
+        (Unsent.NO_FUNDS, before(1, maybe_sent=True), State.UNKNOWN, 1, None),
+        (Unsent.PARKED, before(1, maybe_sent=True), State.UNKNOWN, 1, None),
+        (OutOfFunds("402"), before(), State.NO_FUNDS, 0, None),
+        (Ambiguous("?"), before(parks=True), State.UNKNOWN, 1, None),
+        (Transient("busy"), before(parks=True), State.RETRYING, 1, Waiting(ItemState.RETRY, 0.5)),
     ],
 )
 def test_what_follows_from_an_outcome(
@@ -54,7 +84,16 @@ def test_what_follows_from_an_outcome(
 
 
 OUTCOMES = st.sampled_from(
-    [Accepted(""), Permanent(""), Transient(""), Ambiguous(""), Throttled(""), Misconfigured(""), *Unsent]
+    [
+        Accepted(""),
+        Permanent(""),
+        Transient(""),
+        Ambiguous(""),
+        Throttled(""),
+        Misconfigured(""),
+        OutOfFunds(""),
+        *Unsent,
+    ]
 )
 STANDINGS = st.builds(
     Standing,
@@ -63,6 +102,7 @@ STANDINGS = st.builds(
     st.integers(0, 20),
     st.booleans(),
     st.floats(0, 1000),
+    st.booleans(),
 )
 
 
@@ -87,11 +127,20 @@ def test_failures_come_to_an_end(message_class: MessageClass, ambiguous: bool) -
 
 
 @given(st.sampled_from(MessageClass), st.integers(0, 6), st.floats(0, 0.999))
-def test_a_delay_is_drawn_from_the_whole_step(message_class: MessageClass, attempts: int, random: float) -> None:
+def test_a_delay_is_drawn_from_what_its_class_leaves_to_chance(
+    message_class: MessageClass, attempts: int, random: float
+) -> None:
     after = next_state(Transient(""), Standing(message_class, DAY * 9, attempts), lambda: random)
     if after.waiting:
-        assert after.waiting.due_in == SCHEDULES[message_class][attempts] * random
+        longest = SCHEDULES[message_class][attempts]
+        assert longest * (1 - JITTER[message_class]) <= after.waiting.due_in <= longest
+        assert after.waiting.due_in == pytest.approx(longest * (1 - JITTER[message_class] * (1 - random)))
 
 
 def test_every_class_has_a_schedule_and_a_lifetime() -> None:
-    assert set(SCHEDULES) == set(LIFETIMES) == set(MessageClass)
+    assert set(SCHEDULES) == set(LIFETIMES) == set(JITTER) == set(MessageClass)
+
+
+def test_a_message_outlives_its_schedule() -> None:
+    for message_class, schedule in SCHEDULES.items():
+        assert sum(schedule) < LIFETIMES[message_class].total_seconds()

@@ -11,8 +11,8 @@ from libs.contracts.events import ReceiptReceived
 from libs.contracts.states import DeliveryState
 from libs.contracts.topics import RECEIPT_RECEIVED
 from libs.web import application
+from services.dispatchers.account import Account
 from services.dispatchers.routes import ReceiptRoutes
-from services.dispatchers.sms.account import Account
 from services.dispatchers.sms.http_smsc import HttpSmsc
 from tests.services.dispatchers.making import NOON, RecordingBus
 

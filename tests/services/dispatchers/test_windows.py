@@ -11,7 +11,7 @@ from libs.contracts.outcomes import Accepted
 from libs.contracts.routing import Lane
 from services.dispatchers.holding import FIRST_HOLD, LONGEST_HOLD, LONGEST_RETRY_AFTER, RouteHold
 from services.dispatchers.keys import provider_keys
-from services.dispatchers.staging import UnsendableContent, compress, decompress, plan_staging
+from services.dispatchers.staging import NOWHERE, Offer, UnsendableContent, compress, decompress, plan_staging
 from services.dispatchers.windows import Room, pack
 from tests.services.dispatchers.making import make_chunk, make_window, timedelta
 
@@ -43,25 +43,38 @@ def test_a_window_is_complete_when_every_part_is_settled() -> None:
     assert [outcome.provider_message_id for outcome in window.outcomes if isinstance(outcome, Accepted)] == [*"aaccc"]
 
 
-def room() -> Room:
-    return Room(per_tenant={Lane.URGENT: 50, Lane.BULK: 80}, total=100)
+def room(**per_route: int) -> Room:
+    return Room(per_tenant={Lane.URGENT: 50, Lane.BULK: 80}, total=100, per_route=per_route)
 
 
 def test_room_is_bounded_for_a_tenant_and_over_all_with_a_share_for_the_urgent_lane() -> None:
     held = room()
-    held.hold(Lane.BULK, "a", 60)
-    assert held.free(Lane.BULK, "a") == 20
-    held.hold(Lane.BULK, "b", 20)
-    assert held.free(Lane.BULK, "c") == 0
-    assert held.free(Lane.URGENT, "c") == 20
-    held.release(Lane.BULK, "a", 60)
-    assert held.free(Lane.BULK, "c") == 60
-    assert held.free(Lane.URGENT, "c") == 50
+    held.hold(Lane.BULK, "a", "one", 60)
+    assert held.free(Lane.BULK, "a", "one") == 20
+    held.hold(Lane.BULK, "b", "one", 20)
+    assert held.free(Lane.BULK, "c", "one") == 0
+    assert held.free(Lane.URGENT, "c", "one") == 20
+    held.release(Lane.BULK, "a", "one", 60)
+    assert held.free(Lane.BULK, "c", "one") == 60
+    assert held.free(Lane.URGENT, "c", "one") == 50
 
 
-def plan(sizes: list[tuple[str, int]], *, free: int = 100, total: int = 1000) -> list[int]:
+def test_one_route_leaves_room_to_the_others() -> None:
+    held = room(one=50)
+    assert (held.limit(Lane.BULK, "one"), held.limit(Lane.BULK, "two")) == (40, 80)
+    assert held.limit(Lane.URGENT, "one") == 50
+    held.hold(Lane.BULK, "a", "one", 40)
+    assert held.free(Lane.BULK, "b", "one") == 0
+    assert held.free_on(Lane.URGENT, "one") == 10
+    assert held.free(Lane.BULK, "b", "two") == 40
+    held.release(Lane.BULK, "a", "one", 40)
+    assert held.free(Lane.BULK, "b", "one") == 40
+
+
+def plan(sizes: list[tuple[str, int]], *, free: int = 100, on_route: int = 1000, total: int = 1000) -> list[int]:
     batch = [(make_chunk(size, tenant=tenant), 0, None) for tenant, size in sizes]
-    return [staging.take for staging in plan_staging(batch, lambda tenant: free, total)]
+    offer = Offer("one", free, on_route)
+    return [staging.take for staging in plan_staging(batch, lambda tenant: offer, total)]
 
 
 @pytest.mark.parametrize(
@@ -80,16 +93,28 @@ def test_whole_chunks_are_claimed_in_order_while_there_is_room(
     assert plan(sizes, free=free, total=total) == takes
 
 
+def test_each_tenant_goes_its_way_and_a_route_that_is_full_takes_no_more() -> None:
+    offers = {"a": Offer("one", 100, 50), "b": Offer("one", 100, 50), "c": Offer("two", 100, 50), "d": NOWHERE}
+    batch = [(make_chunk(40, tenant=tenant), 0, None) for tenant in offers]
+    stagings = plan_staging(batch, offers.__getitem__, 1000, lambda chunk: 2)
+    assert [(each.route, each.take, each.segments) for each in stagings] == [
+        ("one", 40, 2),
+        ("one", 0, 2),
+        ("two", 40, 2),
+        ("", 0, 2),
+    ]
+
+
 def test_a_chunk_twice_in_a_batch_is_staged_once() -> None:
     chunk = make_chunk(3)
-    assert len(plan_staging([(chunk, 0, None), (chunk, 0, None)], lambda tenant: 100, 100)) == 1
+    assert len(plan_staging([(chunk, 0, None), (chunk, 0, None)], lambda tenant: NOWHERE, 100)) == 1
 
 
 def test_content_by_reference_is_refused() -> None:
     stored = StoredContent(sha256="0" * 64, size=7)
     chunk = make_chunk().model_copy(update={"content": stored})
     with pytest.raises(UnsendableContent):
-        plan_staging([(chunk, 0, None)], lambda tenant: 100, 100)
+        plan_staging([(chunk, 0, None)], lambda tenant: NOWHERE, 100)
 
 
 @given(st.binary(max_size=1000))

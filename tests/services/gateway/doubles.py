@@ -9,18 +9,20 @@ from datetime import UTC, datetime, timedelta
 from aiohttp import web
 
 from libs.bus import Outgoing
-from libs.contracts.commands import SendNotification
+from libs.contracts.commands import ControlNotification, SendNotification
 from libs.contracts.failures import Unavailable
 from libs.web import application
 from libs.wire import JsonValue
 from services.gateway.accepting import Accepting
+from services.gateway.asking import Asking
 from services.gateway.authorization import EVERYTHING, Credential, Tenant, digest_of
+from services.gateway.controlling import Controlling
 from services.gateway.credentials import Credentials
 from services.gateway.idempotency import Claim, Idempotency, Record, Settlement
 from services.gateway.limits import RequestLimit
 from services.gateway.reading import Reading
 from services.gateway.routes import Front, render
-from services.gateway.translation import READ, SEND
+from services.gateway.translation import CONTROL, READ, RESEND, SECRETS, SEND, Draft, Owner
 
 PEPPER = b"a pepper of the tests"
 SECRET = "s" * 32
@@ -28,11 +30,12 @@ PARTNER_TOKEN = f"altp_test.{SECRET}"
 USER_TOKEN = f"altu_test.{SECRET}"
 API_KEY = f"key_test.{SECRET}"
 READ_ONLY_KEY = f"key_readonly.{SECRET}"
+OTHERS_KEY = f"key_other.{SECRET}"
 ALTEGIO = {"Authorization": f"Bearer {PARTNER_TOKEN}, User {USER_TOKEN}"}
 NATIVE = {"Authorization": f"Bearer {API_KEY}"}
 SMS_PATH = "/api/v1/sms/clients/by_id/1"
 
-TENANT = Tenant("demo", frozenset({"location/1", "location/2"}), 200)
+TENANT = Tenant("demo", frozenset({"location/1", "location/2"}), 200, may_call_loopback=True)
 OTHER = Tenant("other", frozenset({"location/9"}), 200)
 
 
@@ -55,8 +58,9 @@ CREDENTIALS = [
         {EVERYTHING},
         expires_at=datetime(2020, 1, 1, tzinfo=UTC),
     ),
-    credential(API_KEY, "native", TENANT, {SEND, READ}, {EVERYTHING}),
+    credential(API_KEY, "native", TENANT, {SEND, READ, CONTROL, RESEND, SECRETS}, {EVERYTHING}),
     credential(READ_ONLY_KEY, "native", TENANT, {READ}, {EVERYTHING}),
+    credential(OTHERS_KEY, "native", OTHER, {SEND, READ, CONTROL, RESEND, SECRETS}, {EVERYTHING}),
     credential(f"altp_other.{SECRET}", "altegio.partner", OTHER, {SEND}, {EVERYTHING}),
     credential(f"altu_other.{SECRET}", "altegio.user", OTHER, {SEND}, {"location/9"}),
 ]
@@ -81,9 +85,11 @@ class FakeIntake:
 
     @property
     def commands(self) -> list[SendNotification]:
-        messages = [outgoing.message for outgoing in self.accepted]
-        assert all(isinstance(message, SendNotification) for message in messages)
-        return messages  # type: ignore[return-value]
+        return [one.message for one in self.accepted if isinstance(one.message, SendNotification)]
+
+    @property
+    def orders(self) -> list[ControlNotification]:
+        return [one.message for one in self.accepted if isinstance(one.message, ControlNotification)]
 
 
 @dataclass
@@ -102,12 +108,13 @@ class FakeContent:
 
 
 @dataclass
-class FakeTracker:
-    """Answers by path; 404 for what it does not know."""
+class FakeOwner:
+    """A service that answers by path; 404 for what it does not know."""
 
     answers: dict[str, tuple[int, JsonValue]] = field(default_factory=dict)
     failure: Exception | None = None
     asked: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    posted: list[tuple[str, JsonValue, dict[str, str]]] = field(default_factory=list)
 
     async def get_json(
         self, path: str, *, params: Mapping[str, str] | None = None, within: float = 1.0
@@ -116,6 +123,25 @@ class FakeTracker:
         if self.failure is not None:
             raise self.failure
         return self.answers.get(path, (404, {"detail": "unknown"}))
+
+    async def post_json(
+        self, path: str, value: JsonValue, *, params: Mapping[str, str] | None = None, within: float = 2.0
+    ) -> tuple[int, JsonValue]:
+        self.posted.append((path, value, dict(params or {})))
+        if self.failure is not None:
+            raise self.failure
+        return self.answers.get(path, (404, {"detail": "unknown"}))
+
+
+@dataclass
+class FakeBalances:
+    """Pays for everything, or nothing."""
+
+    failure: Exception | None = None
+
+    async def require(self, tenant: str, drafts: Sequence[Draft]) -> None:
+        if self.failure is not None:
+            raise self.failure
 
 
 @dataclass
@@ -174,7 +200,9 @@ class Platform:
 
     intake: FakeIntake = field(default_factory=FakeIntake)
     content: FakeContent = field(default_factory=FakeContent)
-    tracker: FakeTracker = field(default_factory=FakeTracker)
+    tracker: FakeOwner = field(default_factory=FakeOwner)
+    itself: FakeOwner = field(default_factory=FakeOwner)
+    balances: FakeBalances = field(default_factory=FakeBalances)
     repository: MemoryRepository = field(default_factory=MemoryRepository)
     seconds: float = 1000.0
     now: datetime | None = None
@@ -196,7 +224,9 @@ class Platform:
             ),
             limit=RequestLimit(clock=lambda: self.seconds),
             idempotency=Idempotency(behind),  # type: ignore[arg-type]
-            accepting=Accepting(self.intake, self.content),
+            accepting=Accepting(self.intake, self.content, self.balances),
+            controlling=Controlling(self.intake, self.tracker, now),
+            asking=Asking({Owner.TRACKER: self.tracker, Owner.GATEWAY: self.itself}, now),
             reading=Reading(self.tracker, now),
             now=now,
         )

@@ -16,7 +16,16 @@ from services.gateway.accepting import STORING_AT_ONCE, Accepting
 from services.gateway.authorization import Principal
 from services.gateway.deadline import Deadline
 from services.gateway.translation import Draft
-from tests.services.gateway.doubles import ALTEGIO, NATIVE, SMS_PATH, TENANT, FakeContent, FakeIntake, Platform
+from tests.services.gateway.doubles import (
+    ALTEGIO,
+    NATIVE,
+    SMS_PATH,
+    TENANT,
+    FakeBalances,
+    FakeContent,
+    FakeIntake,
+    Platform,
+)
 
 WHO = Principal(TENANT, "demo/key")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -32,7 +41,7 @@ async def test_a_command_depends_on_its_ids_and_drafts_alone() -> None:
     intake = FakeIntake()
     ids = (new_notification_id(NOW),)
     for _ in range(2):
-        accepting = Accepting(intake, FakeContent())
+        accepting = Accepting(intake, FakeContent(), FakeBalances())
         await accepting.accept(WHO, "native", (draft(LONG),), ids, Deadline(2))
     first, second = intake.commands
     assert first == second
@@ -52,7 +61,7 @@ async def test_a_command_depends_on_its_ids_and_drafts_alone() -> None:
 async def test_what_keeps_the_order(drafts: tuple[Draft, ...], key: str | None) -> None:
     intake = FakeIntake()
     ids = tuple(new_notification_id(NOW) for _ in drafts)
-    await Accepting(intake, FakeContent()).accept(WHO, "native", drafts, ids, Deadline(2))
+    await Accepting(intake, FakeContent(), FakeBalances()).accept(WHO, "native", drafts, ids, Deadline(2))
     assert intake.commands[0].key == (key or str(ids[0]))
 
 
@@ -61,7 +70,7 @@ async def test_a_call_is_urgent_only_if_all_of_it_is() -> None:
         intake = FakeIntake()
         drafts = tuple(draft(ClientIds(client_ids=(1,)), one) for one in lanes)
         ids = tuple(new_notification_id(NOW) for _ in drafts)
-        await Accepting(intake, FakeContent()).accept(WHO, "native", drafts, ids, Deadline(2))
+        await Accepting(intake, FakeContent(), FakeBalances()).accept(WHO, "native", drafts, ids, Deadline(2))
         assert intake.accepted[0].topic.lane is lane
 
 
@@ -78,7 +87,7 @@ async def test_few_long_lists_are_on_their_way_at_once() -> None:
             return await super().put(tenant, body)
 
     content, intake = SlowContent(), FakeIntake()
-    accepting = Accepting(intake, content)
+    accepting = Accepting(intake, content, FakeBalances())
 
     async def accept() -> Any:
         return await accepting.accept(WHO, "native", (draft(LONG),), (new_notification_id(NOW),), Deadline(30))

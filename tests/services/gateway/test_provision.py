@@ -21,6 +21,7 @@ def test_the_demo_s_file() -> None:
     tenant, credentials = read(document, pepper=PEPPER, name=None)
     assert (tenant.name, tenant.resources) == ("demo", frozenset({"location/1"}))
     assert tenant.requests_per_minute > 200
+    assert tenant.may_call_loopback
     assert {credential.kind for credential in credentials} == {"altegio.partner", "altegio.user", "native"}
     assert set(document["altegio"]) == {"partner_token", "user_token", "location_id", "staff_user_id", "admin_user_id"}
 
@@ -34,6 +35,7 @@ def test_a_new_file_has_tokens_of_its_own(tmp_path: Path) -> None:
         document = tomllib.loads(path.read_text())
         tenant, credentials = read(document, pepper=PEPPER, name=None)
         assert (tenant.name, tenant.requests_per_minute, len(credentials)) == (name, 300, 3)
+        assert not tenant.may_call_loopback
         tokens |= {document["native"]["api_key"], document["altegio"]["user_token"]}
     assert len(tokens) == 4
     assert all(prefix_of(Token("", token)) for token in tokens)

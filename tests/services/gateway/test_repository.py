@@ -229,6 +229,7 @@ async def test_putting_again_changes_nothing_but_what_is_new(database: Database)
     repository = GatewayRepository(database)
     ours = [one for one in CREDENTIALS if one.tenant == TENANT]
     await repository.put(TENANT, ours)
+    assert (await repository.credentials(["key_test"]))["key_test"].tenant == TENANT
     await repository.put(Tenant("demo", frozenset({"location/3"}), 500), ours)
     found = await repository.credentials(["key_test"])
     assert found["key_test"].tenant == Tenant("demo", TENANT.resources | {"location/3"}, 500)

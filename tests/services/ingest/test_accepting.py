@@ -2,14 +2,15 @@
 
 import hashlib
 import json
+from dataclasses import replace
 
 import pytest
 
 from libs.contracts.audience import Addresses, ClientIds, StoredAudience
-from libs.contracts.content import INLINE_LIMIT_BYTES, SmsContent
-from libs.contracts.notification import Notification
-from libs.contracts.routing import Lane
-from services.ingest.accepting import body_hash, judge, lightened
+from libs.contracts.content import INLINE_LIMIT_BYTES, SmsContent, StoredContent, ViberContent
+from libs.contracts.notification import Fallback, Notification
+from libs.contracts.routing import Channel, Lane
+from services.ingest.accepting import body_hash, judge, lightened, references
 from tests.services.ingest.making import DAY, NOW, TRACEPARENT, batch, command, notification, phones, plain
 
 
@@ -36,6 +37,24 @@ def test_the_hash_sees_every_difference(other: Notification) -> None:
 def test_the_hash_is_the_same_in_every_release() -> None:
     """Rows of earlier releases hold it: a new field with a default must not change it."""
     assert body_hash(notification()).hex() == "26b3414fb010f0c32146855f154c7b0dfc0734d12d017ea1c6cfc2eb5a7acf35"
+
+
+def test_another_release_of_the_zones_does_not_make_it_another_request() -> None:
+    wall = {"wall": "2030-03-31T02:30:00", "zone": "Europe/Warsaw"}
+    asked = notification(at=NOW, **wall)
+    assert body_hash(asked) == body_hash(notification(at=NOW + DAY, **wall))
+    assert body_hash(asked) != body_hash(notification(at=NOW, **wall | {"wall": "2030-03-31T02:31:00"}))
+    assert body_hash(asked) != body_hash(notification(at=NOW, **wall | {"zone": "Europe/Minsk"}))
+
+
+def test_what_follows_may_be_kept_apart_too() -> None:
+    stored = StoredContent(sha256="b" * 64, size=300_000)
+    step = Fallback(channel=Channel.VIBER, after=DAY, content=ViberContent(text="hi"))
+    (record,) = batch(command(notification(fallback=(step,))))
+    (entry,) = judge(record.message, None).entries
+    assert list(references([entry])) == []
+    later = entry.notification.model_copy(update={"fallback": (step.model_copy(update={"content": stored}),)})
+    assert list(references([replace(entry, notification=later)])) == [("demo", "b" * 64)]
 
 
 def test_a_call_is_refused_as_a_whole() -> None:

@@ -1,7 +1,7 @@
 """Every kind of record becomes a submission or a reason; nothing else ever comes out."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from libs.bus import Undecodable
 from libs.contracts.audience import Addresses, ClientIds
-from libs.contracts.content import SmsContent
-from libs.contracts.routing import Lane, MessageClass
+from libs.contracts.content import InlineContent, SmsContent, ViberContent, WebhookContent
+from libs.contracts.notification import Callback, Fallback
+from libs.contracts.routing import Channel, Lane, MessageClass
 from services.ingest.decoding import Decoder
 from services.ingest.sources import SOURCES
 from services.ingest.submission import Submission
@@ -108,6 +109,47 @@ def test_a_plain_record_with_everything() -> None:
     assert (found.origin, found.occurred_at) == ("send.notification.urgent/3/41", NOW)
 
 
+HOOK = "https://hooks.example.com/a"
+VIBER: dict[str, Any] = {"channel": "viber", "content": {"text": "hi"}}
+WEBHOOK: dict[str, Any] = {"channel": "webhook", "to": {"addresses": [HOOK]}, "content": {"data": {"order": 81}}}
+STEP: dict[str, Any] = {"channel": "viber", "after": 300, "content": {"text": "hi again"}}
+WALL: dict[str, Any] = {"at": "2030-03-31T02:30:00", "zone": "Europe/Warsaw"}
+
+
+def test_what_follows_who_is_told_and_a_wall_clock() -> None:
+    (only,) = decode(plain(fallback=[STEP], callback={"url": HOOK}, **WALL)).notifications
+    assert only.fallback == (
+        Fallback(channel=Channel.VIBER, after=timedelta(minutes=5), content=ViberContent(text="hi again")),
+    )
+    assert only.callback == Callback(url=HOOK, dialect="native")
+    assert only.at == datetime(2030, 3, 31, 1, 30, tzinfo=UTC)
+    assert (only.wall, only.zone) == ("2030-03-31T02:30:00", "Europe/Warsaw")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (VIBER, ViberContent(text="hi")),
+        (
+            VIBER | {"content": {"text": "hi", "button_text": "Open", "button_url": HOOK, "image_url": HOOK}},
+            ViberContent(text="hi", button_text="Open", button_url=HOOK, image_url=HOOK),
+        ),
+        (WEBHOOK, WebhookContent(body='{"order":81}')),
+        (WEBHOOK | {"content": {"data": None}}, WebhookContent(body="null")),
+        (WEBHOOK | {"content": {"body": "x"}}, WebhookContent(body="x")),
+        (
+            WEBHOOK | {"content": {"body": "", "content_type": "text/plain"}},
+            WebhookContent(body="", content_type="text/plain"),
+        ),
+    ],
+)
+def test_every_channel(changes: dict[str, Any], expected: InlineContent) -> None:
+    (only,) = decode(plain(**changes)).notifications
+    assert only.content == expected
+    usual = MessageClass.WEBHOOK if changes["channel"] == "webhook" else MessageClass.TRANSACTIONAL
+    assert (only.channel, only.message_class) == (Channel(changes["channel"]), usual)
+
+
 @pytest.mark.parametrize(("lane", "expected"), [("urgent", MessageClass.TRANSACTIONAL), ("bulk", MessageClass.BULK)])
 def test_lane_and_class_follow_from_the_topic(lane: str, expected: MessageClass) -> None:
     (only,) = decode(plain(), lane=lane).notifications
@@ -141,7 +183,7 @@ BROKEN_RECORDS: dict[str, tuple[Any, str]] = {
     "a number for an id": (plain(id=7), "id: Input should be a valid string"),
     "an id too long": (plain(id="x" * 256), "id: String should have at most 255 characters"),
     "no such tenant's name": (plain(tenant="Demo!"), "tenant: String should match pattern"),
-    "no such channel": (plain(channel="pigeon"), "channel: Input should be 'sms'"),
+    "no such channel": (plain(channel="pigeon"), "channel: Input should be 'sms', 'viber' or 'webhook'"),
     "no recipient": (plain(to={}), "to: Value error, give client_ids or addresses"),
     "both ways": (
         plain(to={"client_ids": [1], "addresses": [SECRET]}),
@@ -160,6 +202,46 @@ BROKEN_RECORDS: dict[str, tuple[Any, str]] = {
     "a number for a time": (plain(at=1_800_000_000), "at: Value error, a time is RFC 3339 text"),
     "no time": (plain(at=SECRET), "at: Value error, a time is RFC 3339 text"),
     "nearly a time": (plain(at="2026-12-24T25:00:00Z"), "at: Input should be a valid datetime"),
+    "words of another channel": (plain(channel="webhook"), "content.text: unknown field"),
+    "half a button": (
+        plain(**VIBER | {"content": {"text": "x", "button_text": SECRET}}),
+        "content: Value error, give both button_text and button_url",
+    ),
+    "a link that is a script": (
+        plain(**VIBER | {"content": {"text": "x", "image_url": "javascript:alert(1)"}}),
+        "content.image_url: String should match pattern",
+    ),
+    "nothing to post": (plain(**WEBHOOK | {"content": {}}), "content: Value error, give data or body"),
+    "two things to post": (
+        plain(**WEBHOOK | {"content": {"data": 1, "body": "x"}}),
+        "content: Value error, give data or body",
+    ),
+    "a type without a body": (
+        plain(**WEBHOOK | {"content": {"data": 1, "content_type": "text/plain"}}),
+        "content: Value error, content_type belongs to a body",
+    ),
+    "too much to post": (
+        plain(**WEBHOOK | {"content": {"data": "x" * 300_000}}),
+        "content.body: String should have at most",
+    ),
+    "too many steps": (plain(fallback=[STEP] * 16), "fallback: Tuple should have at most 15 items"),
+    "a step at once": (plain(fallback=[STEP | {"after": 0}]), "fallback.0.after: Input should be greater than"),
+    "a step in words": (plain(fallback=[STEP | {"after": SECRET}]), "fallback.0.after: Input should be a valid number"),
+    "a step without words": (
+        plain(fallback=[STEP, STEP | {"content": {}}]),
+        "fallback.1.content.text: Field required",
+    ),
+    "nobody to tell": (plain(callback={}), "callback.url: Field required"),
+    "a zone with an offset": (
+        plain(at="2030-03-31T02:30:00Z", zone="Europe/Warsaw"),
+        "at: Input should be what the clocks of the zone show, without an offset",
+    ),
+    "a zone without a time": (plain(zone="Europe/Warsaw"), "at: Input should be what the clocks of the zone show"),
+    "no such zone": (plain(**WALL | {"zone": SECRET}), "zone: no such zone"),
+    "the end of time in a zone": (
+        plain(at="9999-12-31T23:59:59", zone="America/New_York"),
+        "zone: no such zone, or no such time in it",
+    ),
     "an unknown lane": (plain(lane="slow"), "lane: Input should be 'urgent' or 'bulk'"),
     "many problems": (
         {"a": 1, "b": 1, "c": 1},
@@ -232,6 +314,9 @@ JSON = st.recursive(
 )
 
 
+FIELDS = "text", "sender", "data", "body", "content_type", "image_url", "button_text", "button_url"
+
+
 def must_be_a_submission_or_a_reason(value: bytes) -> None:
     try:
         assert isinstance(decode(value), Submission)
@@ -249,9 +334,19 @@ def test_any_json(value: Any) -> None:
     must_be_a_submission_or_a_reason(json.dumps(value).encode())
 
 
-@given(st.sampled_from([*plain(), "at", "expires_at", "class", "lane", "event", "ordering_key", "type"]), JSON)
-def test_a_plain_record_with_any_field_replaced(field: str, value: Any) -> None:
-    must_be_a_submission_or_a_reason(json.dumps(plain(**{field: value})).encode())
+OPTIONAL = "at", "zone", "expires_at", "class", "lane", "event", "ordering_key", "type", "fallback", "callback"
+
+
+@given(st.sampled_from([{}, VIBER, WEBHOOK, WALL]), st.sampled_from([*plain(), *OPTIONAL]), JSON)
+def test_a_plain_record_with_any_field_replaced(kind: dict[str, Any], field: str, value: Any) -> None:
+    must_be_a_submission_or_a_reason(json.dumps(plain(**kind | {field: value})).encode())
+
+
+@given(st.sampled_from(["sms", "viber", "webhook"]), st.dictionaries(st.sampled_from(FIELDS), JSON))
+def test_any_words_on_any_channel(channel: str, content: Any) -> None:
+    must_be_a_submission_or_a_reason(json.dumps(plain(channel=channel, content=content)).encode())
+    steps = [{"channel": channel, "after": 1, "content": content}]
+    must_be_a_submission_or_a_reason(json.dumps(plain(fallback=steps)).encode())
 
 
 @given(st.sampled_from([*cloud({}), "datacontenttype"]), JSON)

@@ -10,9 +10,11 @@ import pytest
 from libs.bus import Effect, Outgoing, Received
 from libs.contracts.audience import ClientIds, StoredAudience
 from libs.contracts.commands import ExpandAudience
+from libs.contracts.content import ViberContent, WebhookContent
 from libs.contracts.dead_letters import DeadLetter
 from libs.contracts.events import NotificationAccepted, NotificationRejected
-from libs.contracts.routing import Lane
+from libs.contracts.notification import Callback, Fallback
+from libs.contracts.routing import Channel, Lane
 from libs.storage import Database, DeadLetters
 from services.ingest.handlers import IngestHandlers
 from services.ingest.repository import ContentRepository, NotificationRepository
@@ -231,6 +233,35 @@ async def test_a_refused_call_is_a_rejection_of_each_and_a_dead_letter(handle: A
     assert letter["value"] == sent.model_dump_json().encode()
     assert (letter["topic"], letter["partition"], letter["record_offset"]) == ("send.notification.urgent", 3, 0)
     assert not await rows(database, "notification")
+
+
+async def test_words_of_another_channel_are_a_rejection_and_stop_nobody(handle: Any, database: Database) -> None:
+    mixed = [
+        notification(channel=Channel.VIBER),
+        notification(channel=Channel.WEBHOOK, content=WebhookContent(body=""), to=ClientIds(client_ids=(1,))),
+        notification(fallback=(Fallback(channel=Channel.WEBHOOK, after=DAY, content=WebhookContent(body="")),)),
+        notification(callback=Callback(url="https://169.254.169.254/", dialect="native")),
+    ]
+    outgoing = await handle(batch(*(command(one) for one in mixed), command(good := notification())))
+    rejected, accepted = of(NotificationRejected, outgoing), of(NotificationAccepted, outgoing)
+    assert [one.notification_id for one in rejected] == [one.notification_id for one in mixed]
+    assert [one.notification.notification_id for one in accepted] == [good.notification_id]
+    assert len(await rows(database, "dead_letter")) == len(mixed)
+
+
+async def test_what_was_asked_comes_back_whole_from_the_table(handle: Any) -> None:
+    asked = notification(
+        at=NOW - DAY,
+        wall="2026-11-21T12:30:00",
+        zone="Europe/Minsk",
+        fallback=(Fallback(channel=Channel.VIBER, after=DAY, content=ViberContent(text="hi")),),
+        callback=Callback(url="https://hooks.example.com/a", dialect="native", data={"order": "81"}),
+    )
+    call = command(asked)
+    for _ in range(2):
+        outgoing = await handle(batch(call))
+        for kind in (ExpandAudience, NotificationAccepted):
+            assert [one.notification for one in of(kind, outgoing)] == [asked]
 
 
 async def test_a_long_list_travels_on_by_its_hash(handle: Any, database: Database) -> None:

@@ -8,11 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.audience import Addresses, ClientIds, StoredAudience
-from libs.contracts.content import StoredContent
-from libs.contracts.routing import Lane
+from libs.contracts.content import SmsContent, StoredContent, ViberContent, WebhookContent
+from libs.contracts.notification import Callback, Fallback
+from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.phones import MAX_FORMATTED
-from services.ingest.validation import MAX_URGENT, Invalid, validated
+from services.ingest.validation import MAX_URGENT, MAX_URLS, Invalid, validated
 from tests.services.ingest.making import DAY, NOW, notification, phones
+
+HOOK = "https://hooks.example.com/a"
+WEBHOOK: dict[str, Any] = {
+    "channel": Channel.WEBHOOK,
+    "content": WebhookContent(body="{}"),
+    "to": phones(HOOK),
+    "message_class": MessageClass.WEBHOOK,
+}
+SMS = SmsContent(text="hi")
+STEP = Fallback(channel=Channel.VIBER, after=timedelta(seconds=5), content=ViberContent(text="hi"))
 
 ACCEPTED: dict[str, dict[str, Any]] = {
     "one person": {},
@@ -24,6 +35,14 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "a long list on the bulk lane": {"lane": Lane.BULK, "to": ClientIds(client_ids=tuple(range(MAX_URGENT + 1)))},
     "a stored list on the bulk lane": {"lane": Lane.BULK, "to": StoredAudience(sha256="a" * 64, size=1, count=100_000)},
     "as many as may be urgent": {"to": ClientIds(client_ids=tuple(range(MAX_URGENT)))},
+    "a Viber message": {"channel": Channel.VIBER, "content": ViberContent(text="hi"), "to": phones("+48600100200")},
+    "a webhook": WEBHOOK,
+    "a webhook to a stored list": WEBHOOK
+    | {"lane": Lane.BULK, "to": StoredAudience(sha256="a" * 64, size=1, count=MAX_URLS)},
+    "a webhook to this machine": WEBHOOK | {"to": phones("http://127.0.0.1:8025/hooks/a")},
+    "by the clocks of a zone": {"at": NOW, "wall": "2026-11-22T12:30:00", "zone": "Europe/Minsk"},
+    "with what follows": {"fallback": (STEP, STEP.model_copy(update={"channel": Channel.SMS, "content": SMS}))},
+    "with somebody to tell": {"callback": Callback(url=HOOK, dialect="native")},
 }
 
 
@@ -77,6 +96,60 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         NO_PHONE,
     ),
     "an e-mail": ({"to": phones("a@example.org")}, NO_PHONE),
+    "an SMS in a Viber message": (
+        {"channel": Channel.VIBER},
+        "content: does not fit the channel viber",
+    ),
+    "a Viber message in an SMS": ({"content": ViberContent(text="hi")}, "content: does not fit the channel sms"),
+    "a Viber message to nobody's phone": (
+        {"channel": Channel.VIBER, "content": ViberContent(text="hi"), "to": phones(HOOK)},
+        NO_PHONE,
+    ),
+    "a webhook to people": (
+        WEBHOOK | {"to": ClientIds(client_ids=(1,))},
+        "to.client_ids: a webhook goes to URLs, given as addresses",
+    ),
+    "a webhook to a phone": (
+        WEBHOOK | {"to": phones(HOOK, "+48600100200")},
+        "to.addresses.1: cannot be called, it is no URL",
+    ),
+    "a webhook within": (
+        WEBHOOK | {"to": phones("https://10.0.0.1/")},
+        "to.addresses.0: cannot be called, its host is not a public address",
+    ),
+    "a webhook to too many": (
+        WEBHOOK | {"lane": Lane.BULK, "to": phones(*(f"https://h{n}.example.com/" for n in range(MAX_URLS + 1)))},
+        "to: a webhook goes to at most 1000 URLs",
+    ),
+    "the class of a webhook elsewhere": (
+        {"message_class": MessageClass.WEBHOOK},
+        "message_class: webhook is for the channel webhook alone",
+    ),
+    "something after a webhook": (
+        WEBHOOK | {"fallback": (STEP,)},
+        "fallback: nothing can follow on the channel webhook",
+    ),
+    "a webhook after something": (
+        {"fallback": (STEP, STEP.model_copy(update={"channel": Channel.WEBHOOK}))},
+        "fallback.1.channel: webhook can follow nothing",
+    ),
+    "other content in what follows": (
+        {"fallback": (STEP.model_copy(update={"content": SMS}),)},
+        "fallback.0.content: does not fit the channel viber",
+    ),
+    "nobody to tell": (
+        {"callback": Callback(url="http://hooks.example.com/", dialect="native")},
+        "callback.url: cannot be called, it is not https",
+    ),
+    "a time of no zone": ({"at": NOW, "wall": "2026-11-22T12:30:00"}, "wall: comes with zone and at"),
+    "a time of nowhere": (
+        {"at": NOW, "wall": "2026-11-22T12:30:00", "zone": "Mars/Olympus"},
+        "wall: is no time of this zone",
+    ),
+    "no time of a zone": (
+        {"at": NOW, "wall": "soon", "zone": "Europe/Minsk"},
+        "wall: is no time of this zone",
+    ),
     "too many to put into form": (
         {"lane": Lane.BULK, "to": Addresses(addresses=("+48 600100200",) * (MAX_FORMATTED + 1))},
         "to.addresses: more than 1000 numbers that are not written as +48501234567",
@@ -109,5 +182,23 @@ def test_any_address_becomes_a_phone_or_is_refused_without_repeating_it(address:
         result = validated(notification(to=phones(address)))
     except Invalid as error:
         assert str(error) == NO_PHONE
+    else:
+        assert validated(result) is result
+
+
+def test_urls_get_one_form_and_stand_once() -> None:
+    result = validated(notification(**WEBHOOK | {"to": phones("HTTPS://hooks.example.com:443/a", HOOK)}))
+    assert result.to == phones(HOOK)
+    result = validated(notification(callback=Callback(url="https://bücher.example", dialect="native", data={"a": "b"})))
+    assert result.callback == Callback(url="https://xn--bcher-kva.example/", dialect="native", data={"a": "b"})
+
+
+@given(st.text(min_size=1, max_size=2048))
+def test_any_address_can_be_called_or_is_refused_without_repeating_it(address: str) -> None:
+    try:
+        result = validated(notification(**WEBHOOK | {"to": phones(address)}))
+    except Invalid as error:
+        assert str(error).startswith("to.addresses.0: cannot be called, it")
+        assert len(str(error)) < 120
     else:
         assert validated(result) is result

@@ -13,25 +13,30 @@ from aiohttp.test_utils import TestClient, TestServer
 from pydantic import SecretStr
 
 from deploy.demo import generate
-from libs.contracts.outcomes import Accepted, Ambiguous, Outcome, Permanent, Throttled, Transient
+from libs.contracts.outcomes import Accepted, Ambiguous, Outcome, OutOfFunds, Permanent, Throttled, Transient
 from libs.contracts.states import DeliveryState
 from libs.phones import e164
 from libs.settings import load
 from libs.wire import HttpResponse
-from services.dispatchers.sms.account import Account
-from services.dispatchers.sms.http_smsc import STATES, HttpSmsc
+from services.dispatchers.account import Account
+from services.dispatchers.sms import http_smsc
+from services.dispatchers.sms.http_smsc import HttpSmsc
+from services.dispatchers.viber import http_viber
 from services.sandbox import turns
 from services.sandbox.app import wire
-from services.sandbox.magic import MAGIC, TAKING, Answer, Behaviour
+from services.sandbox.magic import MAGIC, Answer, Behaviour
 from services.sandbox.reports import Reports
 from services.sandbox.repository import Arrival, Inbox
 from services.sandbox.settings import SandboxSettings
+from services.sandbox.smsc import report_form
 from services.sandbox.turns import Turns
 from services.tracker.lifecycle import CODES, Fact, settle
 
 LISTED = Path(generate.__file__).with_name("magic.csv").read_text(encoding="utf-8")
 ROWS = list(csv.DictReader(LISTED.splitlines()))
-NAMES = {behaviour.name: f"+{address}" for address, behaviour in MAGIC.items()}
+NAMES = {behaviour.name: f"+{address}" for address, behaviour in MAGIC["sms"].items()}
+VIBER_NAMES = {behaviour.name: f"+{address}" for address, behaviour in MAGIC["viber"].items()}
+STATES = {"sms": http_smsc.STATES, "viber": http_viber.STATES}
 ORDINARY = "+48500000001"
 ACCOUNT = Account("http://carrier.test", SecretStr("carrier-key"), "Salon", SecretStr("http://us.test/receipts"))
 
@@ -75,7 +80,9 @@ class Carrier:
         """When which statuses are told, a call each, in the `within` seconds from the beginning of time."""
         for tenth in range(within * 10):
             self.time.seconds = tenth / 10
-            self._reports.later(-1, "http://nobody.test/", [], "delivered")  # overdue: it wakes up and looks
+            self._reports.later(
+                -1, "http://nobody.test/", [], "delivered", report_form
+            )  # overdue: it wakes up and looks
             for _ in range(10):
                 await asyncio.sleep(0)
         return [(at, [status for _, status in told]) for at, told in self.time.calls if told]
@@ -113,22 +120,30 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_list_for_callers_and_the_carrier_agree() -> None:
     assert LISTED.splitlines()[0] == "channel,address,client_id,behaviour,outcome,delay_s"
-    assert {row["behaviour"]: row["address"] for row in ROWS} == NAMES
-    assert {row["channel"] for row in ROWS} == {"sms"}
+    assert {row["behaviour"]: row["address"] for row in ROWS} == NAMES | VIBER_NAMES
+    assert {row["channel"] for row in ROWS if row["behaviour"] in NAMES} == {"sms"}
+    assert {row["channel"] for row in ROWS if row["behaviour"] in VIBER_NAMES} == {"viber"}
     assert [int(row["client_id"]) for row in ROWS] == list(range(9001, 9001 + len(ROWS)))
+
+
+ANSWERED = {
+    Answer.ACCEPTED: DeliveryState.SENT,
+    Answer.REJECTED: DeliveryState.CARRIER_REJECTED,
+    Answer.NO_FUNDS: DeliveryState.NO_FUNDS,
+}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=[row["behaviour"] for row in ROWS])
 def test_an_outcome_is_what_answers_and_reports_come_to(row: dict[str, str]) -> None:
-    behaviour = MAGIC[row["address"][1:]]
-    answered = DeliveryState.SENT if behaviour.then in TAKING else DeliveryState.CARRIER_REJECTED
+    behaviour, states = MAGIC[row["channel"]][row["address"][1:]], STATES[row["channel"]]
+    answered = ANSWERED[behaviour.then]
     facts = [Fact(CODES[answered], 0, 1, 0, "")]
-    facts += [Fact(CODES[STATES[status]], 0, 0, int(delay), "") for delay, status in behaviour.reports]
+    facts += [Fact(CODES[states[status]], 0, 0, int(delay), "") for delay, status in behaviour.reports]
     for told in (facts, facts[::-1]):
         standing = settle(told)
         assert standing is not None
         assert standing.state == CODES[DeliveryState(row["outcome"])]
-    deciding = [delay for delay, status in behaviour.reports if STATES[status] == row["outcome"]]
+    deciding = [delay for delay, status in behaviour.reports if states[status] == row["outcome"]]
     assert float(row["delay_s"]) == min(deciding, default=0)
 
 
@@ -142,6 +157,7 @@ def test_nobody_else_has_such_a_number() -> None:
 
 
 REFUSED, FAILED = Permanent("barred"), Transient("system_error")
+TAKES_NOTHING = {"rejected", "no_funds"}
 
 
 @pytest.mark.parametrize(
@@ -157,6 +173,12 @@ REFUSED, FAILED = Permanent("barred"), Transient("system_error")
         ("duplicate_reports", [Accepted, Accepted]),
         ("late_report", [Accepted, Accepted]),
         ("report_before_answer", [Accepted, Accepted]),
+        ("no_funds", [OutOfFunds, OutOfFunds]),
+        ("rejected_later", [Accepted, Accepted]),
+        ("corrected", [Accepted, Accepted]),
+        ("on_phone_then_delivered", [Accepted]),
+        ("stays_on_phone", [Accepted]),
+        ("delivered_after_10s", [Accepted]),
     ],
 )
 @pytest.mark.usefixtures("impatient")
@@ -169,7 +191,7 @@ async def test_what_a_sender_understands(
         first, *others = await carrier.send((1, NAMES[name]), *company)
         assert first == wanted or type(first) is wanted
         assert [type(other) for other in others] == [Accepted] * len(company)
-    taken = name != "rejected"
+    taken = name not in TAKES_NOTHING
     assert (await carrier.arrived()).count(NAMES[name][1:]) == taken
 
 
@@ -186,6 +208,12 @@ async def test_what_a_sender_understands(
         ("duplicate_reports", [(2.0, ["delivered", "delivered"]), (3.0, ["delivered"])]),
         ("late_report", [(2.0, ["delivered"]), (3.0, ["on_phone"])]),
         ("report_before_answer", [(0.0, ["delivered"])]),
+        ("no_funds", []),
+        ("rejected_later", [(2.0, ["rejected"])]),
+        ("corrected", [(2.0, ["undelivered"]), (4.0, ["delivered"])]),
+        ("on_phone_then_delivered", [(1.0, ["on_phone"]), (3.0, ["delivered"])]),
+        ("stays_on_phone", [(2.0, ["on_phone"])]),
+        ("delivered_after_10s", [(10.0, ["delivered"])]),
     ],
 )
 @pytest.mark.usefixtures("impatient")
@@ -194,7 +222,7 @@ async def test_what_is_reported_however_often_it_is_submitted(
 ) -> None:
     for _ in range(4):
         await carrier.send((1, NAMES[name]))
-    assert await carrier.reported() == reports
+    assert await carrier.reported(within=11) == reports
 
 
 @pytest.mark.usefixtures("impatient")
@@ -228,7 +256,7 @@ async def test_all_of_them_together_with_others_are_answered_at_once(carrier: Ca
     outcomes = dict(zip([*NAMES, "ordinary", "bad"], await carrier.send(*messages), strict=True))
     assert outcomes["times_out"] == Ambiguous("no result for this message")
     assert outcomes["bad"] == Permanent("invalid_number")
-    unlike = {"times_out", "bad", "rejected", "throttled", "flaky"}
+    unlike = {"times_out", "bad", "rejected", "throttled", "flaky", "no_funds"}
     assert {name for name, outcome in outcomes.items() if not isinstance(outcome, Accepted)} == unlike
 
 
@@ -248,11 +276,11 @@ async def test_the_carrier_stops_while_somebody_waits() -> None:
 
 
 def test_every_message_has_turns_of_its_own_and_the_oldest_are_forgotten() -> None:
-    told = Turns(remembered=2)
+    told = Turns(MAGIC["sms"], remembered=2)
 
     def flaky(key: int) -> Answer:
         ((position, turn),) = told.take([other, "invalid_text", message(key)]).items()
-        assert (position, turn.behaviour) == (2, MAGIC[NAMES["flaky"][1:]])
+        assert (position, turn.behaviour) == (2, MAGIC["sms"][NAMES["flaky"][1:]])
         return turn.answer
 
     def message(key: int) -> Arrival:

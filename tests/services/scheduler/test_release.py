@@ -19,43 +19,27 @@ from libs.contracts.routing import Lane
 from libs.storage import Database
 from services.scheduler.handlers import SchedulerHandlers
 from services.scheduler.release import Releaser
-from services.scheduler.repository import WaitingRepository
-from tests.services.scheduler.making import HOUR, TRACEPARENT, accepted, notification, now, received
+from services.scheduler.turning import Turning
+from tests.services.scheduler.making import (
+    LATE,
+    TRACEPARENT,
+    Recorder,
+    accepted,
+    controller,
+    notification,
+    now,
+    received,
+    releaser,
+    states,
+)
 
 pytestmark = pytest.mark.postgres
-LEASE = timedelta(seconds=30)
-
-
-class Recorder:
-    """A bus that keeps what is published after it failed `failures` times."""
-
-    def __init__(self, failures: int = 0) -> None:
-        self.outgoing: list[Outgoing] = []
-        self.failures = failures
-        self.something = asyncio.Event()
-
-    async def publish(self, outgoing: Sequence[Outgoing]) -> None:
-        await asyncio.sleep(0)
-        if self.failures:
-            self.failures -= 1
-            raise Unavailable("no acknowledgement in time")
-        self.outgoing += outgoing
-        self.something.set()
-
-    @property
-    def ids(self) -> list[Any]:
-        return [one.message.event_id for one in self.outgoing]
-
-
-def releaser(database: Database, bus: Recorder, **changes: Any) -> Releaser:
-    values: dict[str, Any] = {"lease": LEASE, "longest_pause": timedelta(seconds=20), "batch": 200}
-    return Releaser(database, WaitingRepository(), bus.publish, **{**values, **changes})
 
 
 async def hold(database: Database, *events: NotificationAccepted) -> int:
     """Hold them; how often somebody was woken."""
     woken: list[None] = []
-    handlers = SchedulerHandlers(WaitingRepository(), lambda: woken.append(None))
+    handlers = SchedulerHandlers(controller(), lambda: woken.append(None))
     async with database.transaction() as connection:
         effect = await handlers.on_notification_accepted(received(*events), connection)
     assert not effect.publish
@@ -64,15 +48,9 @@ async def hold(database: Database, *events: NotificationAccepted) -> int:
     return len(woken)
 
 
-async def states(database: Database) -> dict[str, int]:
-    async with database.connection() as connection:
-        rows = await connection.fetch("SELECT state, count(*) FROM scheduler.waiting GROUP BY state")
-    return {row["state"]: row["count"] for row in rows}
-
-
 async def let_claims_grow_old(database: Database) -> None:
     async with database.connection() as connection:
-        await connection.execute("UPDATE scheduler.waiting SET claimed_at = claimed_at - interval '1 hour'")
+        await connection.execute("UPDATE scheduler.claim SET claimed_at = claimed_at - interval '1 hour'")
 
 
 async def test_what_does_not_wait_is_not_held(database: Database) -> None:
@@ -94,7 +72,7 @@ async def test_what_is_not_due_stays(database: Database) -> None:
 
 
 async def test_what_is_due_is_released_once(database: Database) -> None:
-    bus, one = Recorder(), notification(at=now() - HOUR, lane=Lane.URGENT)
+    bus, one = Recorder(), notification(at=now() - LATE, lane=Lane.URGENT)
     await hold(database, accepted(one))
     await releaser(database, bus).turn()
     await releaser(database, bus).turn()
@@ -108,7 +86,7 @@ async def test_what_is_due_is_released_once(database: Database) -> None:
 
 
 async def test_an_acceptance_that_comes_again_after_the_release_changes_nothing(database: Database) -> None:
-    bus, event = Recorder(), accepted(notification(at=now() - HOUR))
+    bus, event = Recorder(), accepted(notification(at=now() - LATE))
     await hold(database, event)
     await releaser(database, bus).turn()
     await hold(database, event)
@@ -123,7 +101,7 @@ async def test_the_pause_ends_with_the_next_instant(database: Database) -> None:
 
 async def test_more_than_a_batch_goes_on_without_a_pause(database: Database) -> None:
     bus = Recorder()
-    await hold(database, *(accepted(notification(at=now() - HOUR)) for _ in range(5)))
+    await hold(database, *(accepted(notification(at=now() - LATE)) for _ in range(5)))
     one = releaser(database, bus, batch=2)
     pauses = [await one.turn() for _ in range(3)]
     assert pauses[:2] == [0.0, 0.0]
@@ -133,7 +111,7 @@ async def test_more_than_a_batch_goes_on_without_a_pause(database: Database) -> 
 
 async def test_what_kafka_did_not_take_is_published_by_the_next_turn(database: Database) -> None:
     bus = Recorder(failures=2)
-    await hold(database, accepted(notification(at=now() - HOUR)))
+    await hold(database, accepted(notification(at=now() - LATE)))
     one = releaser(database, bus)
     for _ in range(2):
         with pytest.raises(Unavailable):
@@ -145,7 +123,7 @@ async def test_what_kafka_did_not_take_is_published_by_the_next_turn(database: D
 
 async def test_what_the_dead_left_is_released_when_the_lease_ends_and_not_before(database: Database) -> None:
     dead, living = Recorder(failures=1), Recorder()
-    await hold(database, accepted(notification(at=now() - HOUR)))
+    await hold(database, accepted(notification(at=now() - LATE)))
     with pytest.raises(Unavailable):
         await releaser(database, dead).turn()
     survivor = releaser(database, living)
@@ -156,10 +134,32 @@ async def test_what_the_dead_left_is_released_when_the_lease_ends_and_not_before
     assert (len(living.outgoing), await states(database)) == (1, {"fired": 1})
 
 
+async def test_a_replica_that_comes_back_takes_over_what_it_had_claimed_at_once(database: Database) -> None:
+    dead, living = Recorder(failures=1), Recorder()
+    await hold(database, accepted(notification(at=now() - LATE)))
+    with pytest.raises(Unavailable):
+        await releaser(database, dead, owner="1").turn()
+    other, again = releaser(database, living, owner="2"), releaser(database, living, owner="1")
+    await other.begin()
+    await other.turn()
+    assert living.outgoing == []
+    await again.begin()
+    await again.turn()
+    assert (len(living.outgoing), await states(database)) == (1, {"fired": 1})
+
+
+async def test_one_lane_does_not_wait_for_the_other(database: Database) -> None:
+    bus = Recorder()
+    await hold(database, *(accepted(notification(at=now() - LATE)) for _ in range(5)))
+    await hold(database, accepted(notification(at=now() - timedelta(seconds=1), lane=Lane.URGENT)))
+    await releaser(database, bus, batch=2).turn()
+    assert [one.topic.lane for one in bus.outgoing].count(Lane.URGENT) == 1
+
+
 async def test_published_twice_it_is_the_same_message(database: Database) -> None:
     """Somebody slow publishes after his lease: audience sees the same event id and the same bytes."""
     slow, quick = Recorder(failures=1), Recorder()
-    await hold(database, accepted(notification(at=now() - HOUR)))
+    await hold(database, accepted(notification(at=now() - LATE)))
     sleeper = releaser(database, slow)
     with pytest.raises(Unavailable):
         await sleeper.turn()
@@ -173,7 +173,7 @@ async def test_published_twice_it_is_the_same_message(database: Database) -> Non
 
 
 async def test_beside_each_other_they_never_release_twice(database: Database) -> None:
-    await hold(database, *(accepted(notification(at=now() - HOUR)) for _ in range(300)))
+    await hold(database, *(accepted(notification(at=now() - LATE)) for _ in range(300)))
     buses = [Recorder() for _ in range(4)]
     several = [releaser(database, bus, batch=7) for bus in buses]
 
@@ -189,7 +189,7 @@ async def test_beside_each_other_they_never_release_twice(database: Database) ->
 
 
 @contextlib.asynccontextmanager
-async def running(one: Releaser) -> Any:
+async def running(one: Turning) -> Any:
     task = asyncio.create_task(one.run())
     try:
         yield
@@ -201,7 +201,7 @@ async def running(one: Releaser) -> Any:
 
 async def test_it_wakes_for_what_comes_in_while_it_rests(database: Database) -> None:
     bus = Recorder()
-    one = releaser(database, bus, longest_pause=timedelta(seconds=60))
+    one = Turning(releaser(database, bus, longest_pause=timedelta(seconds=60)).turn, "release")
     async with running(one):
         await hold(database, accepted(notification(at=now() + timedelta(milliseconds=300))))
         one.wake()
@@ -214,9 +214,9 @@ async def test_it_wakes_for_what_comes_in_while_it_rests(database: Database) -> 
 
 async def test_it_goes_on_after_kafka_was_away(database: Database, caplog: pytest.LogCaptureFixture) -> None:
     bus = Recorder(failures=2)
-    await hold(database, accepted(notification(at=now() - HOUR)))
+    await hold(database, accepted(notification(at=now() - LATE)))
     with caplog.at_level(logging.WARNING):
-        async with running(releaser(database, bus)):
+        async with running(Turning(releaser(database, bus).turn, "release")):
             await asyncio.wait_for(bus.something.wait(), 10)
     assert caplog.messages == ["release waits"] * 2
 
@@ -233,8 +233,8 @@ async def test_a_stop_lets_a_release_come_to_its_end(database: Database) -> None
             await super().publish(outgoing)
 
     bus = Slow()
-    await hold(database, accepted(notification(at=now() - HOUR)))
-    task = asyncio.create_task(releaser(database, bus).run())
+    await hold(database, accepted(notification(at=now() - LATE)))
+    task = asyncio.create_task(Turning(releaser(database, bus).turn, "release").run())
     await asyncio.wait_for(bus.begun.wait(), 10)
     task.cancel()
     await asyncio.sleep(0)

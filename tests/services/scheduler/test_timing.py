@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.scheduler.timing import LONGEST_BACKOFF, Outlook, backoff, pause_before_next
+from services.scheduler.timing import LONGEST_BACKOFF, Outlook, backoff, is_missed, pause_before_next
 
 NOW = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -29,6 +29,20 @@ def test_the_pause_ends_when_something_may_be_due(
     due: datetime | None, claim: datetime | None, expected: float
 ) -> None:
     assert pause_before_next(Outlook(NOW, due, claim), lease=15 * SECOND, longest=SECOND) == expected
+
+
+@pytest.mark.parametrize(
+    ("due", "expected"),
+    [
+        (None, False),
+        (NOW + SECOND, False),
+        (NOW - 59 * SECOND, False),
+        (NOW - 60 * SECOND, True),
+        (NOW - 99 * SECOND, True),
+    ],
+)
+def test_later_than_the_grace_is_missed(due: datetime | None, expected: bool) -> None:
+    assert is_missed(Outlook(NOW, due, None), grace=60 * SECOND) is expected
 
 
 @given(st.integers(1, 10_000), st.floats(0, 1))

@@ -3,7 +3,7 @@
 from typing import Any, cast
 
 from libs.bus import Bus
-from libs.contracts.topics import TOPICS, TRACKER
+from libs.contracts.topics import TOPICS, TRACKER, Topic
 from libs.storage import Store
 from services.tracker.app import wire
 
@@ -16,7 +16,7 @@ class RecordingBus:
 
     def subscribe(self, topic: Any, *_: object, **__: object) -> None:
         """Note it."""
-        self.topics.append(topic.name)
+        self.topics += [topic.name] if isinstance(topic, Topic) else [one.name for one in topic]
 
 
 def test_the_tracker_consumes_what_the_table_gives_it() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.contracts.states import FINAL_DELIVERY_STATES, DeliveryState, NotificationState
-from services.tracker.lifecycle import CODES, STATES, Fact, is_final, notification_state, settle, supersedes
+from libs.contracts.states import FINAL_DELIVERY_STATES, DeliveryState, Gate, NotificationState
+from services.tracker.lifecycle import CODES, STATES, Fact, is_final, notification_state, settle, stopping, supersedes
 
 S = DeliveryState
 HOUR = 3600
@@ -123,3 +123,43 @@ def test_a_final_state_is_left_by_the_correction_alone(story: list[Fact]) -> Non
 def test_where_a_notification_stands(expected: NotificationState, facts: dict[str, object]) -> None:
     usual = {"accepted": True, "rejected": False, "due": True, "totals_known": False, "unfinished": 0, "begun": False}
     assert notification_state(**{**usual, **facts}) is expected  # type: ignore[arg-type]
+
+
+N = NotificationState
+
+
+@pytest.mark.parametrize(
+    ("expected", "facts"),
+    [
+        (N.PAUSED, {"gate": Gate.PAUSED}),
+        (N.PAUSED, {"gate": Gate.PAUSED, "due": False}),
+        (N.HELD, {"gate": Gate.HELD, "due": False}),
+        (N.PAUSED, {"gate": Gate.PAUSED, "totals_known": True, "unfinished": 1, "planned": 2, "begun": True}),
+        (N.DONE, {"gate": Gate.PAUSED, "totals_known": True, "planned": 2, "begun": True}),
+        (N.WAITING, {"gate": Gate.OPEN, "due": False}),
+        # A cancel is in force from the first moment...
+        (N.CANCELLED, {"gate": Gate.CANCELLED}),
+        (N.CANCELLED, {"gate": Gate.CANCELLED, "due": False}),
+        (N.CANCELLED, {"gate": Gate.CANCELLED, "begun": True, "planned": 5, "unfinished": 3}),
+        (N.CANCELLED, {"gate": Gate.CANCELLED, "totals_known": True}),
+        (N.CANCELLED, {"gate": Gate.CANCELLED, "totals_known": True, "planned": 5, "stopped": 1, "begun": True}),
+        # ...and is none when it turns out that everything had left.
+        (N.DONE, {"gate": Gate.CANCELLED, "totals_known": True, "planned": 5, "begun": True}),
+        (N.DONE, {"gate": Gate.CANCELLED, "totals_known": True, "planned": 5, "begun": True, "follows": True}),
+        (N.REJECTED, {"gate": Gate.CANCELLED, "accepted": False, "rejected": True}),
+        # What may still be tried on another channel is not done.
+        (N.RUNNING, {"totals_known": True, "planned": 5, "begun": True, "follows": True}),
+        (N.PAUSED, {"gate": Gate.PAUSED, "totals_known": True, "planned": 5, "begun": True, "follows": True}),
+    ],
+)
+def test_where_it_stands_under_control(expected: NotificationState, facts: dict[str, object]) -> None:
+    usual = {"accepted": True, "rejected": False, "due": True, "totals_known": False, "unfinished": 0, "begun": False}
+    assert notification_state(**{**usual, **facts}) is expected  # type: ignore[arg-type]
+
+
+@given(st.dictionaries(st.sampled_from(sorted(set(S) - {S.SUPPRESSED})), st.integers(0, 1000)), st.data())
+def test_the_three_numbers_and_what_is_open_are_all_there_is(counts: dict[S, int], data: st.DataObject) -> None:
+    planned = sum(counts.values())
+    still_open = sum(counts.get(state, 0) for state in (S.QUEUED, S.SENDING, S.RETRYING))
+    slipped = data.draw(st.integers(0, planned - still_open - counts.get(S.CANCELLED, 0)))
+    assert sum(stopping(counts, planned=planned, slipped=slipped)) + still_open == planned

@@ -3,15 +3,20 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from libs.bus import Bus, BusSettings, Outgoing, create_topics
+from libs.contracts.commands import ExpandAudience
+from libs.contracts.events import DeliverySettled
 from libs.contracts.states import DeliveryState
 from libs.contracts.topics import (
     DELIVERY_ATTEMPTED,
+    DELIVERY_SETTLED,
     DELIVERY_SUPPRESSED,
+    EXPAND_AUDIENCE,
     NOTIFICATION_ACCEPTED,
     NOTIFICATION_EXPANDED,
     RECEIPT_RECEIVED,
@@ -21,7 +26,10 @@ from libs.contracts.topics import (
 )
 from libs.storage import Database, Store
 from services.tracker.app import SCHEMA, wire
+from services.tracker.callbacks import Callbacks
 from services.tracker.facts import ENTRY
+from services.tracker.fallback_timers import FallbackTimers
+from services.tracker.outbox import Outbox
 from services.tracker.sweeping import OrphanSweep
 from tests.services.tracker.making import (
     accepted,
@@ -41,7 +49,7 @@ S = DeliveryState
 @pytest.fixture
 async def settings(kafka: str, topic_prefix: str) -> BusSettings:
     settings = BusSettings(bootstrap_servers=kafka, topic_prefix=topic_prefix)
-    await create_topics(settings, [topic for topic in TOPICS if TRACKER in topic.consumers])
+    await create_topics(settings, [topic for topic in TOPICS if TRACKER in (*topic.producers, *topic.consumers)])
     return settings
 
 
@@ -93,6 +101,37 @@ async def test_a_campaign_in_any_order_with_bad_records_between(
         assert await connection.fetchval("SELECT sum(length(offsets)) FROM tracker.attempts") == 1500
         size = ENTRY.size + len("000")
         assert await connection.fetchval("SELECT sum(length(entries)) FROM tracker.receipts") == 1500 * size
+
+
+async def test_what_follows_leaves_by_the_outbox(settings: BusSettings, database: Database, tracker: Bus) -> None:
+    notification = new_id()
+    failed = attempted(notification, [(0, S.FAILED, "blocked", ""), (1, S.SENT, "", "a")])
+    await tracker.publish(
+        [
+            Outgoing(NOTIFICATION_ACCEPTED, accepted(notification, after=[3600], callback=True)),
+            Outgoing(NOTIFICATION_EXPANDED, expanded(notification, 2)),
+            Outgoing(SEND_SMS.bulk, planned(notification, 0, 2), partition=0),
+            Outgoing(DELIVERY_ATTEMPTED, failed),
+        ]
+    )
+    outbox = Outbox(database, tracker.publish, pause=timedelta(milliseconds=50))
+    timers, callbacks = FallbackTimers(database, outbox.wake), Callbacks(database, outbox.wake)
+    topics = [settings.topic_name(topic) for topic in (EXPAND_AUDIENCE.bulk, DELIVERY_SETTLED)]
+    async with (
+        AIOKafkaConsumer(*topics, bootstrap_servers=settings.servers, auto_offset_reset="earliest") as consumer,
+        asyncio.timeout(60),
+    ):
+        found: dict[str, bytes] = {}
+        while len(found) < len(topics):
+            for work in (timers.run, callbacks.run, outbox.run):
+                await work()
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found |= {record.topic: record.value for record in records}
+    command = ExpandAudience.model_validate_json(found[topics[0]])
+    assert command.recipients is not None
+    assert (command.step, command.recipients.numbers) == (1, (0,))
+    settled = DeliverySettled.model_validate_json(found[topics[1]])
+    assert settled.states == (S.FAILED,)
 
 
 async def count(database: Database, table: str) -> int:

@@ -15,6 +15,7 @@ from libs.contracts.states import DeliveryState
 from libs.storage import Database
 from libs.web import Server
 from services.tracker.handlers import TrackerHandlers
+from services.tracker.resending import Resending
 from services.tracker.routes import routes
 from tests.services.tracker.making import (
     NOON,
@@ -37,9 +38,8 @@ TOKEN = "internal-token"
 class QuietBus:
     """A bus without subscriptions."""
 
-    def health(self) -> tuple[()]:
-        """Nothing to tell."""
-        return ()
+    async def check(self) -> None:
+        """All is well."""
 
 
 class Client:
@@ -54,10 +54,17 @@ class Client:
         async with self._session.get(self._url + path, params=given) as response:
             return response.status, await response.json(content_type=None)
 
+    async def post(self, path: str, body: object = None, *, raw: bytes | None = None) -> tuple[int, Any]:
+        """POST: status and body."""
+        given = {"data": raw} if raw is not None else {"json": body}
+        async with self._session.post(self._url + path, params={"tenant": TENANT}, **given) as response:  # type: ignore[arg-type]
+            return response.status, await response.json(content_type=None)
+
 
 @pytest.fixture
 async def get(database: Database) -> AsyncIterator[Client]:
-    server = Server(routes(cast("Bus", QuietBus()), database, SecretStr(TOKEN)), "127.0.0.1", 0)
+    resending = Resending(database, published=lambda: None)
+    server = Server(routes(cast("Bus", QuietBus()), database, SecretStr(TOKEN), resending), "127.0.0.1", 0)
     await server.start()
     async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {TOKEN}"}) as session:
         yield Client(session, f"http://127.0.0.1:{server.port}")
@@ -252,3 +259,43 @@ async def test_only_with_the_token(get: Client) -> None:
         assert response.status == 401
     async with aiohttp.ClientSession() as session, session.get(get._url + "/health/ready") as response:
         assert response.status == 200
+
+
+async def test_a_resend_is_answered_with_its_verdict(
+    get: Client, database: Database, handlers: TrackerHandlers
+) -> None:
+    notification = new_id()
+    path = f"/notifications/{notification}/resend"
+    assert (await get.post(path))[0] == 404
+    await tell(database, handlers, accepted(notification))
+    await tell(database, handlers, planned(notification, 0, 3))
+    assert (await get.post(path, {}))[1]["type"].endswith("nothing_to_resend")
+    await tell(database, handlers, attempted(notification, [(0, S.FAILED, "no", ""), (1, S.EXPIRED, "", "")]))
+    wrong = [str(delivery_id(notification, number)) for number in (0, 2)]
+    status, problem = await get.post(path, {"deliveries": wrong})
+    assert (status, problem["deliveries"]) == (409, wrong[1:])
+    assert await get.post(path, {"states": ["expired"]}) == (
+        200,
+        {"id": str(notification), "resent": 1, "has_more": False},
+    )
+    status, answer = await get.post(path, raw=b"")
+    assert (status, answer["resent"]) == (200, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"states": ["delivered"]},
+        {"states": ["queued", "failed"]},
+        {"states": []},
+        {"states": ["lost"]},
+        {"deliveries": []},
+        {"deliveries": ["x"]},
+        {"deliveries": ["01a20320-a200-746e-91a7-06ab00000000"] * 2},
+        {"everything": True},
+        [],
+        "all",
+    ],
+)
+async def test_an_order_that_is_none_is_refused(get: Client, body: object) -> None:
+    assert (await get.post(f"/notifications/{new_id()}/resend", body))[0] == 400

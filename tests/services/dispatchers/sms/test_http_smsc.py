@@ -10,9 +10,9 @@ from libs.contracts.content import SmsContent
 from libs.contracts.outcomes import Accepted, Ambiguous, Outcome, Permanent, Throttled, Transient
 from libs.contracts.states import DeliveryState
 from libs.wire import HttpRequest, HttpResponse, JsonValue
-from services.dispatchers.provider import Outbound, Report
+from services.dispatchers.account import Account
+from services.dispatchers.provider import NOT_KNOWN, Outbound, Report
 from services.dispatchers.sms import PROVIDERS
-from services.dispatchers.sms.account import Account
 from services.dispatchers.sms.http_smsc import HttpSmsc
 from tests.services.dispatchers.provider_suite import REFERENCES, ProviderSuite, outbound
 
@@ -46,7 +46,7 @@ def test_the_registry_knows_it() -> None:
 
 
 def test_the_request_is_what_the_carrier_reads() -> None:
-    messages = [*outbound(2), Outbound(C, "+48500000009", SmsContent(text="Own words", sender="Roma"))]
+    messages = [*outbound(2), Outbound(C, "+48500000009", SmsContent(text="Own words", sender="Roma"), "demo")]
     request = HttpSmsc(ACCOUNT).request(messages)
     assert request.url == "http://carrier.test/smsc/messages"
     assert request.headers["authorization"] == "Bearer key"
@@ -62,7 +62,7 @@ def test_the_request_is_what_the_carrier_reads() -> None:
 
 @given(st.text(min_size=1, max_size=50), st.text(min_size=1, max_size=20))
 def test_any_text_and_address_survive_the_wire(text: str, to: str) -> None:
-    request = HttpSmsc(ACCOUNT).request([Outbound(A, to, SmsContent(text=text))])
+    request = HttpSmsc(ACCOUNT).request([Outbound(A, to, SmsContent(text=text), "demo")])
     (message,) = json.loads(request.body)["messages"]
     assert (message["text"], message["to"]) == (text, to)
 
@@ -145,3 +145,20 @@ def test_it_reads_reports_and_passes_over_those_it_cannot_read() -> None:
         Report("4", DeliveryState.CARRIER_REJECTED, "", quarter),
     ]
     assert reports.ignored == len(bad)
+
+
+@pytest.mark.parametrize(
+    ("status", "results", "answers"),
+    [
+        (200, [{"reference": A, "status": "accepted", "id": "7"}], [Accepted("7"), Ambiguous]),
+        (200, [{"reference": A, "status": "unknown"}, {"reference": B, "status": "unknown"}], [NOT_KNOWN, NOT_KNOWN]),
+        (200, [{"reference": A, "status": "accepted"}, {"reference": B, "status": "odd"}], [Ambiguous, Ambiguous]),
+        (500, [{"reference": A, "status": "unknown"}], [Ambiguous, Ambiguous]),
+        (404, [{"reference": A, "status": "unknown"}], [Ambiguous, Ambiguous]),
+        (200, None, [Ambiguous, Ambiguous]),
+    ],
+)
+def test_only_a_clear_word_about_a_reference_counts(status: int, results: object, answers: list[object]) -> None:
+    response = HttpResponse(status, {}, json.dumps({"results": results}).encode())
+    given = HttpSmsc(ACCOUNT).answers(response, [A, B])
+    assert [type(each) if isinstance(each, Ambiguous) else each for each in given] == answers

@@ -148,7 +148,7 @@ def test_other_content_types_are_415(content_type: str) -> None:
 
 
 def test_success() -> None:
-    answer = CALL.answer(Accepted((), "0" * 32))
+    answer = CALL.answer(Accepted((), (), "0" * 32))
     assert answer.status == 201
     assert answer.body == b'{"success":true,"data":null,"meta":{"message":"Accepted"}}'
     assert answer.headers["content-type"].startswith("application/json")

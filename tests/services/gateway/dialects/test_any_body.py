@@ -9,8 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.contracts.audience import ClientIds
+from libs.contracts.commands import ControlAction
+from libs.contracts.ids import new_notification_id
 from libs.wire import HttpRequest, Problem
 from services.gateway.dialects import DIALECTS, dialect_of
+from services.gateway.dialects.native.controlling import Control, Resend
 from services.gateway.translation import Dialect, SendCall
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -23,11 +26,16 @@ LEAVES = st.one_of(
     st.integers(-(2**70), 2**70),
     st.floats(),
     st.text(),
-    st.sampled_from(["sms", "+48501234567", "urgent", "otp", "2027-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"]),
+    st.sampled_from(["sms", "viber", "webhook", "+48501234567", "urgent", "otp", "https://example.com/", "text/plain"]),
+    st.sampled_from(["2027-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59", "2030-03-31T02:30:00", "Europe/Warsaw"]),
 )
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4))
 NAMES = st.sampled_from(
-    ["client_ids", "text", "channel", "to", "content", "at", "lane", "class", "ordering_key", "expires_at", "addresses"]
+    [
+        *("client_ids", "text", "channel", "to", "content", "at", "lane", "class", "ordering_key", "expires_at"),
+        *("addresses", "zone", "fallback", "after", "callback", "url", "data", "body", "content_type", "sender"),
+        *("image_url", "button_text", "button_url", "states", "deliveries"),
+    ]
 )
 OBJECTS = st.recursive(
     VALUES, lambda inner: st.dictionaries(NAMES | st.text(max_size=3), inner, max_size=6), max_leaves=20
@@ -43,7 +51,8 @@ def check(dialect: Dialect, call: SendCall, body: bytes, headers: dict[str, str]
         json.loads(answer.body)
         return
     for draft in drafts:
-        assert draft.content.text.strip()
+        assert draft.content.kind == draft.channel
+        assert all(step.content.kind == step.channel for step in draft.fallback)
         if isinstance(draft.to, ClientIds):
             assert len(set(draft.to.client_ids)) == len(draft.to.client_ids)
 
@@ -52,6 +61,41 @@ def check(dialect: Dialect, call: SendCall, body: bytes, headers: dict[str, str]
 @given(value=OBJECTS)
 def test_any_json(dialect: Dialect, call: SendCall, value: Any) -> None:
     check(dialect, call, json.dumps(value).encode(), {"content-type": "application/json"})
+
+
+# What is right by itself, so that wrong values meet right ones.
+RIGHT: dict[str, Any] = {
+    "channel": "viber",
+    "to": {"addresses": ["+48501234567"]},
+    "content": {"text": "hi"},
+    "at": "2030-03-31T02:30:00",
+    "zone": "Europe/Warsaw",
+    "fallback": [{"channel": "sms", "after": 5, "content": {"text": "hi"}}],
+    "callback": {"url": "https://example.com/"},
+}
+
+
+@given(field=st.sampled_from(list(RIGHT)), value=VALUES)
+def test_any_field(field: str, value: Any) -> None:
+    native = DIALECTS["native"]
+    check(native, native.sends[0], json.dumps(RIGHT | {field: value}).encode(), {"content-type": "application/json"})
+
+
+@given(value=OBJECTS)
+def test_any_order(value: Any) -> None:
+    about = new_notification_id(NOW)
+    segments, request = {"id": str(about)}, HttpRequest("POST", "/", {}, body=json.dumps(value).encode())
+    for action in ControlAction:
+        try:
+            order = Control(action).order(request, segments, NOW)
+        except Problem as problem:
+            assert problem.status in (400, 422)
+        else:
+            assert (order.start is not None) == (action is ControlAction.RESCHEDULE)
+    try:
+        assert Resend().petition(request, segments).about == about
+    except Problem as problem:
+        assert problem.status in (400, 422)
 
 
 @ANY_SEND

@@ -10,8 +10,9 @@ from libs.contracts.audience import Addresses, ClientIds
 from libs.contracts.content import SmsContent
 from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.wire import HttpRequest, Problem
-from services.gateway.dialects.native import Native, PostNotification
-from services.gateway.translation import Draft
+from services.gateway.dialects.native import Native
+from services.gateway.dialects.native.posting import PostNotification
+from services.gateway.translation import Draft, Start
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 CALL, API = PostNotification(), Native()
@@ -65,7 +66,7 @@ def test_everything_that_can_be_said() -> None:
         SmsContent(text="hi", sender="Salon"),
         Lane.BULK,
         MessageClass.OTP,
-        at=datetime(2026, 11, 23, 7, tzinfo=UTC),
+        start=Start(datetime(2026, 11, 23, 7, tzinfo=UTC)),
         expires_at=datetime(2026, 11, 24, tzinfo=UTC),
         ordering_key="visit-81",
     )
@@ -77,20 +78,20 @@ def test_null_is_left_out() -> None:
 
 
 def test_a_past_instant_is_due_now() -> None:
-    assert drafted(at="2020-01-01T00:00:00Z").at == datetime(2020, 1, 1, tzinfo=UTC)
+    assert drafted(at="2020-01-01T00:00:00Z").start == Start(datetime(2020, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
     ("changed", "field", "said"),
     [
         ({"cancel": 1}, "cancel", "is not known here"),
-        ({"zone": "Europe/Minsk"}, "zone", "is not known here"),
+        ({"zone": "Europe/Minsk"}, "zone", "is the zone of at, which is missing"),
         ({"\n" * 9: 1}, "(a name)", "is not known here"),
         ({"content": {"text": "hi", "x": 1}}, "content.x", "is not known here"),
         ({"to": {"client_ids": [1], "filter": {}}}, "to.filter", "is not known here"),
-        ({"channel": ...}, "channel", "must be one of: sms."),
-        ({"channel": "pigeon"}, "channel", "must be one of: sms."),
-        ({"channel": ["sms"]}, "channel", "must be one of: sms."),
+        ({"channel": ...}, "channel", "must be one of: sms, viber, webhook."),
+        ({"channel": "pigeon"}, "channel", "must be one of: sms, viber, webhook."),
+        ({"channel": ["sms"]}, "channel", "must be one of: sms, viber, webhook."),
         ({"to": ...}, "to", "must be an object"),
         ({"to": [1]}, "to", "must be an object"),
         ({"to": {}}, "to", "must hold either"),
@@ -123,7 +124,7 @@ def test_a_past_instant_is_due_now() -> None:
         ({"at": "2026-11-25T00:00:00Z", "expires_at": "2026-11-24T00:00:00Z"}, "expires_at", "is before"),
         ({"lane": "fast"}, "lane", "must be one of: urgent, bulk."),
         ({"lane": "urgent", "to": {"client_ids": list(range(501))}}, "lane", "at most 500"),
-        ({"class": "spam"}, "class", "must be one of: otp, transactional, bulk."),
+        ({"class": "spam"}, "class", "must be one of: otp, transactional, bulk, webhook."),
         ({"ordering_key": ""}, "ordering_key", "1 to 200"),
         ({"ordering_key": "k" * 201}, "ordering_key", "1 to 200"),
         ({"ordering_key": "a\nb"}, "ordering_key", "1 to 200"),
@@ -151,4 +152,4 @@ def test_a_young_notification_is_accepted_in_reads() -> None:
 
 
 def test_instants_are_utc_whatever_their_offset() -> None:
-    assert drafted(at="2026-11-23T09:00:00+05:30").at == NOW + timedelta(hours=17, minutes=30)
+    assert drafted(at="2026-11-23T09:00:00+05:30").start == Start(NOW + timedelta(hours=17, minutes=30))

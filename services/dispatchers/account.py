@@ -1,4 +1,4 @@
-"""Our account with an SMS carrier."""
+"""Our account with a carrier."""
 
 from dataclasses import dataclass
 
