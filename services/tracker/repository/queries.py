@@ -17,6 +17,11 @@ from services.tracker.lifecycle import CODES, STATES
 from services.tracker.repository.notifications import COUNTERS
 from services.tracker.repository.recipients import read_recipients
 
+# A control may come before everything else, and from anybody: it alone makes no notification.
+_KNOWN = f"""
+    notification_id = $1 AND tenant = $2
+    AND (accepted_at IS NOT NULL OR rejected IS NOT NULL OR totals_known OR {" + ".join(COUNTERS)} > 0)
+"""
 _NOTIFICATION = f"""
     SELECT channel, lane, dialect, accepted_at, coalesce(starts_at, due_at), trace_id, rejected, totals_known,
            expected_planned, expected_suppressed, coalesce(coalesce(starts_at, due_at) > now(), false),
@@ -24,9 +29,9 @@ _NOTIFICATION = f"""
            fallback_after IS NOT NULL AND EXISTS (
                SELECT FROM tracker.timer WHERE timer.notification_id = $1 AND timer.tenant = $2
            ), {", ".join(COUNTERS)}
-    FROM tracker.notification WHERE notification_id = $1 AND tenant = $2
+    FROM tracker.notification WHERE {_KNOWN}
 """  # noqa: S608 - the columns are our own
-_EXISTS = "SELECT true FROM tracker.notification WHERE notification_id = $1 AND tenant = $2"
+_EXISTS = f"SELECT true FROM tracker.notification WHERE {_KNOWN}"  # noqa: S608 - the same
 # Bytes of `states` are compared without unpacking: an index on what changes with every fact would cost each of them.
 _BLOCKS = """
     SELECT block_id, states, details, reasons FROM tracker.block

@@ -137,3 +137,6 @@ async def test_anothers_control_changes_nothing(
     await tell(database, handlers, accepted(notification))
     await tell(database, handlers, controlled(notification, Gate.CANCELLED, 1, tenant="intruder"))
     assert (await shown(books, notification))["state"] == "running"
+    # A control may come first, so it is kept; but nobody has a notification because he asked for its end.
+    assert await books.notification("intruder", notification) is None
+    assert await books.deliveries("intruder", notification, first=notification, state=None, limit=1) is None
