@@ -1,6 +1,7 @@
 """python -m tests.chaos [scenario ...]: break the platform in turn and count what is lost or doubled."""
 
 import argparse
+import logging
 import random
 import signal
 import sys
@@ -16,6 +17,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the scenarios one after the other; 1 when a promise was broken."""
     options = _options(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what Kafka refuses us is expected
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(1_000_000)
     results = []
     try:

@@ -13,7 +13,10 @@ import psutil
 from deploy.local import health, kafka
 from tests.chaos.platform import Platform
 
-SERVICES = ("gateway", "ingest", "audience", "scheduler", "dispatcher-sms", "tracker")
+SERVICES = (
+    *("gateway", "ingest", "audience", "scheduler", "tracker"),
+    *("dispatcher-sms", "dispatcher-viber", "dispatcher-webhook"),
+)
 LOOK = 0.05
 BACK_WITHIN = 60.0
 
@@ -30,6 +33,11 @@ class Faults:
         self.random = random
         self.hits: dict[str, int] = {}
         self.down: tuple[float, float] | None = None
+
+    @property
+    def services(self) -> list[str]:
+        """The first process of each service that there is."""
+        return [name for name in SERVICES if name in self._platform.endpoints["processes"]]
 
     def send(self, name: str, number: signal.Signals, *, tree: bool = False) -> int:
         """Send a signal to a process, and with `tree` to all it started; returns its pid."""
@@ -59,9 +67,10 @@ class Faults:
         await self.ready()
 
     async def restart_in_turn(self, names: Sequence[str]) -> None:
-        """SIGTERM to each, the next one when it is back."""
+        """An orderly stop of each, the next one when it is back."""
         for name in names:
-            pid = self.send(name, signal.SIGTERM)
+            # To Postgres SIGTERM means: when the last client has gone.
+            pid = self.send(name, signal.SIGINT if name == "postgres" else signal.SIGTERM)
             await self.another(name, pid)
             await self.ready()
 
@@ -80,13 +89,23 @@ class Faults:
 
     async def freeze(self, name: str, seconds: float) -> None:
         """SIGSTOP, and SIGCONT after a while; `down` is what lies between."""
-        pid = self.send(name, signal.SIGSTOP)
-        self._frozen.add(pid)
+        self.stop(name)
         begun = time.time()
         await asyncio.sleep(seconds)
         self.down = (begun, time.time())
         self.thaw()
         self.say(f"thawed {name}")
+
+    def stop(self, name: str) -> None:
+        """SIGSTOP until `thaw`."""
+        self._frozen.add(self.send(name, signal.SIGSTOP))
+
+    def stop_carrier(self, number: int) -> None:
+        """SIGSTOP to a carrier until `thaw`: its port still takes connections, and nobody answers."""
+        pid = self._platform.carriers[number].process.pid
+        os.kill(pid, signal.SIGSTOP)
+        self._frozen.add(pid)
+        self.say(f"SIGSTOP carrier {number}")
 
     def thaw(self) -> None:
         """Let everything run that was frozen here."""
@@ -105,12 +124,13 @@ class Faults:
     async def ready(self, within: float = BACK_WITHIN) -> None:
         """Wait until every service says that it is ready. Raises TimeoutError that names who is not and why."""
         deadline = time.monotonic() + within
-        while reasons := await self._not_ready():
+        while reasons := await self.not_ready():
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not ready after {within:g} s: {reasons}")
             await asyncio.sleep(LOOK * 2)
 
-    async def _not_ready(self) -> dict[str, str]:
+    async def not_ready(self) -> dict[str, str]:
+        """Who is not ready and why, in its own words."""
         endpoints = self._platform.endpoints
         urls = endpoints["services"]
         reasons = await asyncio.gather(*(health.not_ready_because(urlsplit(url).port or 0) for url in urls.values()))

@@ -37,3 +37,21 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
         for line in lines:
             if line.endswith("\n"):
                 yield json.loads(line)
+
+
+class Tail:
+    """What is added to a ledger, read piece by piece."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._position = 0
+
+    def fresh(self) -> list[dict[str, Any]]:
+        """The entries since the last time; one that is not finished comes later."""
+        with self._path.open("rb") as content:
+            content.seek(self._position)
+            whole, _, _ = content.read().rpartition(b"\n")
+        if not whole:
+            return []
+        self._position += len(whole) + 1
+        return [json.loads(line) for line in whole.split(b"\n")]

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+MARK = "chaos"  # begins every text
 NUMBERS = 100_000_000  # there are so many telephone numbers behind +485
+FIRST_BESIDE = 1_000_000  # the number of the first call beside the load
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,27 @@ def plan(load: Load, seed: int) -> Iterator[Planned]:
     while messages < load.most_messages:
         is_bulk = due >= next_bulk
         count = min(load.bulk_size if is_bulk else 1, load.most_messages - messages)
-        yield Planned(number, due, f"chaos {run} {number:06d}", first + messages, count)
+        yield Planned(number, due, f"{MARK} {run} {number:06d}", first + messages, count)
         number += 1
         messages += count
         if is_bulk:
             next_bulk += load.bulk_every
         else:
             due += random.uniform(0.5, 1.5) / load.per_second
+
+
+class Besides:
+    """Calls beside the load, of any size; none shares an address or a marker with another or with the load."""
+
+    def __init__(self, seed: int) -> None:
+        random = Random(seed)
+        self._run = f"{random.getrandbits(40):010x}"
+        self._first = random.randrange(NUMBERS) + NUMBERS // 2
+        self._number = FIRST_BESIDE
+
+    def another(self, size: int) -> Planned:
+        """The next one."""
+        call = Planned(self._number, 0.0, f"{MARK} {self._run} {self._number}", self._first, size)
+        self._number += 1
+        self._first += size
+        return call

@@ -6,7 +6,8 @@ from tests.chaos.running import Result
 
 HEAD = (
     *("scenario", "seed", "accepted", "refused", "unknown (arrived)", "lost", "exactly once", "duplicates (bound)"),
-    *("repeats", "stuck", "recovery", "accept p50 / p99 in the fault", "slowest answer", "503", "verdict"),
+    *("in doubt", "repeats", "after cancel", "stuck", "recovery", "accept p50 / p99 in the fault", "slowest answer"),
+    *("503", "verdict"),
 )
 
 
@@ -30,7 +31,9 @@ def _line(result: Result) -> tuple[str, ...]:
         str(len(figures.lost)),
         f"{figures.share_once:.2f} %",
         f"{figures.duplicates} ({result.bound})",
+        str(figures.in_doubt),
         str(figures.repeats),
+        str(figures.after_cancel) if figures.cancelled_calls else "-",
         str(len(figures.stuck)),
         _seconds(figures.recovery),
         f"{_seconds(figures.accept_p50)} / {_seconds(figures.accept_p99)}",

@@ -65,7 +65,7 @@ async def test_the_client_repeats_a_refused_call_with_its_key(tmp_path: Path) ->
             client = Client(
                 session,
                 writing,
-                gateway=str(server.make_url("")).rstrip("/"),
+                gateways=[str(server.make_url("")).rstrip("/")],
                 seed=1,
                 accepted=lambda *what: accepted.append(what),
             )
@@ -84,3 +84,15 @@ def test_a_line_that_was_not_finished_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "ledger"
     path.write_text('{"number":1}\n{"numb', encoding="utf-8")
     assert list(ledger.read(path)) == [{"number": 1}]
+
+
+def test_a_tail_tells_each_line_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    path.write_text('{"number":1}\n{"numb', encoding="utf-8")
+    tail = ledger.Tail(path)
+    assert tail.fresh() == [{"number": 1}]
+    assert tail.fresh() == []
+    with path.open("a", encoding="utf-8") as more:
+        more.write('er":2}\n{"number":3}\n')
+    assert tail.fresh() == [{"number": 2}, {"number": 3}]
+    assert tail.fresh() == []
