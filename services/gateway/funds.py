@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from libs.segments import segments
-
 from libs.contracts.audience import ClientIds
 from libs.contracts.content import SmsContent
 from libs.contracts.routing import Channel
+from libs.segments import segments
 from libs.wire import JsonValue, Problem
 from services.gateway.translation import Draft
 
