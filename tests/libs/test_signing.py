@@ -18,7 +18,9 @@ NOW = datetime.now(UTC)
 AT = int(NOW.timestamp())
 
 
-def headers(keys: tuple[bytes, ...], body: bytes, message_id: str = "a" * 32, at: int = AT) -> dict[str, str]:
+def headers(keys: tuple[bytes, ...], body: bytes, message_id: str = "a" * 32) -> dict[str, str]:
+    """Signed now: the published library compares with its own clock, and a whole test run takes longer than it allows."""
+    at = int(datetime.now(UTC).timestamp())
     return {
         signing.ID_HEADER: message_id,
         signing.TIMESTAMP_HEADER: str(at),
@@ -38,8 +40,7 @@ def test_the_example_of_the_libraries() -> None:
 @given(st.text(st.characters(codec="utf-8")), st.uuids())
 def test_receivers_with_the_published_library_verify_any_body(text: str, message_id: object) -> None:
     body = json.dumps({"text": text}, ensure_ascii=False).encode()
-    at = int(datetime.now(UTC).timestamp())
-    theirs = Webhook(secret_text(KEY)).verify(body, headers((KEY,), body, f"{message_id}", at))
+    theirs = Webhook(secret_text(KEY)).verify(body, headers((KEY,), body, f"{message_id}"))
     assert theirs == {"text": text}
 
 

@@ -237,7 +237,10 @@ async def test_a_process_whose_lease_ended_writes_and_publishes_nothing(world: W
         await until(lambda: bool(world.carrier.requests))
         async with world.database.connection() as connection:
             await connection.execute("UPDATE dispatch.claim SET lease_until = now() - interval '1 second'")
-            assert await UpkeepRepository(Channel.SMS, Owner("2", uuid4())).settle_expired(connection) == 1
+            # Unless the first sweep of the process itself was quicker.
+            await UpkeepRepository(Channel.SMS, Owner("2", uuid4())).settle_expired(connection)
+            while await connection.fetchval("SELECT count(*) FROM dispatch.claim WHERE state <> 'lost'"):
+                await asyncio.sleep(0.01)
         world.carrier.gate.set()
         await until(lambda: len(world.events) == 1)
         await world.all_reported()
