@@ -19,7 +19,7 @@ AT = int(NOW.timestamp())
 
 
 def headers(keys: tuple[bytes, ...], body: bytes, message_id: str = "a" * 32) -> dict[str, str]:
-    """Signed now: the published library compares with its own clock, and a whole test run takes longer than it allows."""
+    """Signed now: the published library goes by its own clock, and a whole test run takes longer than it allows."""
     at = int(datetime.now(UTC).timestamp())
     return {
         signing.ID_HEADER: message_id,
