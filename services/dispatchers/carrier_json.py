@@ -1,16 +1,18 @@
 """Reading what carriers over HTTP answer and report: JSON of somebody else's making, taken without trust."""
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from libs.contracts.outcomes import Ambiguous, Misconfigured, Outcome, Permanent, Throttled, Transient
 from libs.wire import HttpResponse, JsonValue
-from services.dispatchers.provider import retry_after
+from services.dispatchers.provider import Report, Reports, retry_after
 
 MISSING = Ambiguous("no result for this message")
 UNREADABLE = Ambiguous("unreadable answer")
 MAX_ID = 128
 MAX_CODE = 64
+MAX_REPORTS = 1000
 
 
 def refusal(response: HttpResponse) -> Outcome:  # noqa: PLR0911 - a line a case
@@ -31,6 +33,30 @@ def refusal(response: HttpResponse) -> Outcome:  # noqa: PLR0911 - a line a case
             return Transient(reason)
         case _:
             return Misconfigured(reason)  # a redirect, a path that is not there: the address is wrong
+
+
+def outcomes_in(
+    response: HttpResponse, references: Sequence[str], *, key: str, read: Callable[[dict[str, JsonValue]], Outcome]
+) -> Sequence[Outcome]:
+    """An outcome for each reference. `results` are matched by what stands under `key`, so that a missing or misplaced
+    one harms no other."""
+    if not 200 <= response.status < 300:
+        return [refusal(response)] * len(references)
+    results = listed(response.body, "results")
+    if results is None:
+        return [UNREADABLE] * len(references)
+    found = by_name(results, key)
+    return [read(found[reference]) if reference in found else MISSING for reference in references]
+
+
+def reports_in(body: bytes, name: str, read: Callable[[JsonValue], Report | None]) -> Reports:
+    """What a callback tells in its list `name`; one bad report does not cost its neighbours. Raises ValueError for a
+    body without such a list, or with too long a one."""
+    told = listed(body, name)
+    if told is None or len(told) > MAX_REPORTS:
+        raise ValueError(f"not a list of at most {MAX_REPORTS} {name}")
+    understood = [report for value in told if (report := read(value))]
+    return Reports(understood, ignored=len(told) - len(understood))
 
 
 def parsed(body: bytes) -> JsonValue:

@@ -22,13 +22,13 @@ from libs.wire import HttpRequest, HttpResponse, JsonValue
 from services.dispatchers.account import Account
 from services.dispatchers.carrier_json import (
     MAX_ID,
-    MISSING,
     UNREADABLE,
     by_name,
     instant,
     is_id,
     listed,
-    refusal,
+    outcomes_in,
+    reports_in,
     word,
 )
 from services.dispatchers.provider import NOT_KNOWN, Answer, Outbound, Report, Reports
@@ -39,8 +39,6 @@ STATES: Mapping[str, DeliveryState] = {
     "undelivered": DeliveryState.NOT_DELIVERED,
     "rejected": DeliveryState.CARRIER_REJECTED,
 }
-
-MAX_REPORTS = 1000
 
 
 class HttpSmsc:
@@ -72,14 +70,8 @@ class HttpSmsc:
         return HttpRequest("POST", headers=self._headers, body=body.encode(), url=self._url)
 
     def outcomes(self, response: HttpResponse, references: Sequence[str]) -> Sequence[Outcome]:
-        """Results are matched by reference, so that a missing or misplaced one harms no other."""
-        if not 200 <= response.status < 300:
-            return [refusal(response)] * len(references)
-        results = listed(response.body, "results")
-        if results is None:
-            return [UNREADABLE] * len(references)
-        found = by_name(results, "reference")
-        return [_outcome(found[reference]) if reference in found else MISSING for reference in references]
+        """An outcome for each, in their order."""
+        return outcomes_in(response, references, key="reference", read=_outcome)
 
     def query(self, references: Sequence[str]) -> HttpRequest:
         """Ask what became of messages, by our references."""
@@ -95,12 +87,8 @@ class HttpSmsc:
         return [_answer(found.get(reference)) for reference in references]
 
     def receipts(self, callback: HttpRequest) -> Reports:
-        """One bad report does not cost its neighbours; a body that is no list of reports is refused."""
-        reports = listed(callback.body, "reports")
-        if reports is None or len(reports) > MAX_REPORTS:
-            raise ValueError(f"not a list of at most {MAX_REPORTS} reports")
-        understood = [report for value in reports if (report := _report(value))]
-        return Reports(understood, ignored=len(reports) - len(understood))
+        """The reports of a callback."""
+        return reports_in(callback.body, "reports", _report)
 
 
 def _outcome(result: dict[str, JsonValue]) -> Outcome:  # noqa: PLR0911 - a line a case

@@ -18,7 +18,7 @@ from libs.contracts.outcomes import Accepted, Outcome, OutOfFunds, Permanent, Th
 from libs.contracts.states import DeliveryState
 from libs.wire import HttpRequest, HttpResponse, JsonValue
 from services.dispatchers.account import Account
-from services.dispatchers.carrier_json import MISSING, UNREADABLE, by_name, instant, is_id, listed, refusal, word
+from services.dispatchers.carrier_json import UNREADABLE, instant, is_id, outcomes_in, reports_in, word
 from services.dispatchers.provider import Outbound, Report, Reports
 
 # What was seen was delivered: nothing beyond that is asked of a message.
@@ -30,7 +30,6 @@ STATES: Mapping[str, DeliveryState] = {
     "expired": DeliveryState.NOT_DELIVERED,
     "blocked": DeliveryState.CARRIER_REJECTED,
 }
-MAX_EVENTS = 1000
 
 
 class HttpViber:
@@ -60,22 +59,12 @@ class HttpViber:
         return HttpRequest("POST", headers=self._headers, body=body.encode(), url=self._url)
 
     def outcomes(self, response: HttpResponse, references: Sequence[str]) -> Sequence[Outcome]:
-        """Results are matched by key, so that a missing or misplaced one harms no other."""
-        if not 200 <= response.status < 300:
-            return [refusal(response)] * len(references)
-        results = listed(response.body, "results")
-        if results is None:
-            return [UNREADABLE] * len(references)
-        found = by_name(results, "key")
-        return [_outcome(found[reference]) if reference in found else MISSING for reference in references]
+        """An outcome for each, in their order."""
+        return outcomes_in(response, references, key="key", read=_outcome)
 
     def receipts(self, callback: HttpRequest) -> Reports:
-        """One bad event does not cost its neighbours; a body that is no list of events is refused."""
-        events = listed(callback.body, "events")
-        if events is None or len(events) > MAX_EVENTS:
-            raise ValueError(f"not a list of at most {MAX_EVENTS} events")
-        understood = [report for event in events if (report := _report(event))]
-        return Reports(understood, ignored=len(events) - len(understood))
+        """The events of a callback."""
+        return reports_in(callback.body, "events", _report)
 
     def _words(self, message: Outbound) -> str:
         """The end of a message's object: what it has in common with others."""

@@ -17,6 +17,7 @@ from libs.storage import Database
 from services.audience.handlers import AudienceHandlers
 from services.audience.listing import PAGE
 from services.audience.repository import UpkeepRepository
+from tests.services.audience.saying import of_type, wire_bytes
 
 pytestmark = pytest.mark.postgres
 
@@ -27,14 +28,6 @@ Ask = Callable[..., ExpandAudience]
 Decide = Callable[..., NotificationControlled]
 Run = Callable[..., Awaitable[list[Outgoing]]]
 Save = Callable[..., Awaitable[None]]
-
-
-def of_type(published: list[Outgoing], kind: type) -> list:
-    return [outgoing.message for outgoing in published if isinstance(outgoing.message, kind)]
-
-
-def wire_bytes(published: list[Outgoing]) -> list[tuple[str, int | None, str]]:
-    return [(outgoing.topic.name, outgoing.partition, outgoing.message.model_dump_json()) for outgoing in published]
 
 
 @pytest.mark.parametrize("gate", [Gate.PAUSED, Gate.HELD])

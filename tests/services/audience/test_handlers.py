@@ -19,6 +19,7 @@ from libs.contracts.topics import EXPAND_AUDIENCE, NOTIFICATION_EXPANDED, SEND_S
 from libs.storage import Connection, Database
 from services.audience.handlers import AudienceHandlers
 from services.audience.listing import PAGE
+from tests.services.audience.saying import of_type, wire_bytes
 
 pytestmark = pytest.mark.postgres
 
@@ -27,14 +28,6 @@ ANNA, JAN = "+48600000001", "+48600000002"
 Ask = Callable[..., ExpandAudience]
 Run = Callable[..., Awaitable[list[Outgoing]]]
 Save = Callable[..., Awaitable[None]]
-
-
-def of_type(published: list[Outgoing], kind: type) -> list:
-    return [outgoing.message for outgoing in published if isinstance(outgoing.message, kind)]
-
-
-def wire_bytes(published: list[Outgoing]) -> list[tuple[str, int | None, str]]:
-    return [(outgoing.topic.name, outgoing.partition, outgoing.message.model_dump_json()) for outgoing in published]
 
 
 async def expand(run: Run, command: ExpandAudience) -> list[Outgoing]:

@@ -11,6 +11,7 @@ from libs.contracts.events import DeliverySuppressed, NotificationExpanded
 from libs.contracts.ids import chunk_id
 from libs.contracts.routing import Channel, Lane
 from libs.contracts.topics import SEND_VIBER, SEND_WEBHOOK
+from tests.services.audience.saying import of_type, wire_bytes
 
 pytestmark = pytest.mark.postgres
 
@@ -19,14 +20,6 @@ ANNA, JAN, URL = "+48600000001", "+48600000002", "https://example.com/hook"
 Ask = Callable[..., ExpandAudience]
 Run = Callable[..., Awaitable[list[Outgoing]]]
 Save = Callable[..., Awaitable[None]]
-
-
-def of_type(published: list[Outgoing], kind: type) -> list:
-    return [outgoing.message for outgoing in published if isinstance(outgoing.message, kind)]
-
-
-def wire_bytes(published: list[Outgoing]) -> list[tuple[str, int | None, str]]:
-    return [(outgoing.topic.name, outgoing.partition, outgoing.message.model_dump_json()) for outgoing in published]
 
 
 SOME = Recipients(numbers=(500, 517, 600), client_ids=(1, None, 3), addresses=(None, JAN, None))

@@ -8,6 +8,7 @@ import pytest
 from libs.storage import Database, migrate
 from services.tracker.handlers import TrackerHandlers
 from services.tracker.repository import QueryRepository
+from tests.services.tracker.making import Post
 
 
 @pytest.fixture
@@ -29,3 +30,9 @@ def handlers() -> TrackerHandlers:
 def books(database: Database) -> QueryRepository:
     """What the tracker can be asked."""
     return QueryRepository(database)
+
+
+@pytest.fixture
+def post(database: Database) -> Post:
+    """What waits to be published."""
+    return Post(database)

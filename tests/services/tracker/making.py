@@ -25,9 +25,11 @@ from libs.contracts.notification import Callback, Fallback, Notification
 from libs.contracts.routing import Channel, Lane, MessageClass
 from libs.contracts.states import DeliveryState, Gate
 from libs.storage import Database
+from services.tracker.answers import progress_answer
 from services.tracker.handlers import TrackerHandlers
 from services.tracker.lifecycle import CODES, STATES
 from services.tracker.outbox import Outbox
+from services.tracker.repository import QueryRepository
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 TENANT = "demo"
@@ -294,3 +296,10 @@ class Post:
             count = len(self.taken)
             await self._outbox.run()
         return [outgoing.message for outgoing in self.taken[before:]]
+
+
+async def shown(books: QueryRepository, notification: NotificationId) -> Any:
+    """What a caller is shown of a notification that is known."""
+    progress = await books.notification(TENANT, notification)
+    assert progress is not None
+    return progress_answer(notification, progress)

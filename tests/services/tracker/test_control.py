@@ -2,35 +2,26 @@
 
 import random
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from libs.contracts.ids import NotificationId
 from libs.contracts.states import DeliveryState, Gate
 from libs.storage import Database
-from services.tracker.answers import progress_answer
 from services.tracker.handlers import TrackerHandlers
 from services.tracker.repository import QueryRepository
 from tests.services.tracker.making import (
-    TENANT,
     accepted,
     attempted,
     controlled,
     expanded,
     new_id,
     planned,
+    shown,
     tell,
 )
 
 pytestmark = pytest.mark.postgres
 S = DeliveryState
-
-
-async def shown(books: QueryRepository, notification: NotificationId) -> Any:
-    progress = await books.notification(TENANT, notification)
-    assert progress is not None
-    return progress_answer(notification, progress)
 
 
 async def test_the_highest_revision_is_in_force(

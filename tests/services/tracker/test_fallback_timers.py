@@ -13,7 +13,6 @@ from libs.contracts.ids import NotificationId
 from libs.contracts.routing import Channel
 from libs.contracts.states import DeliveryState, Gate
 from libs.storage import Database
-from services.tracker.answers import progress_answer
 from services.tracker.fallback_timers import FallbackTimers
 from services.tracker.handlers import TrackerHandlers
 from services.tracker.repository import QueryRepository
@@ -30,6 +29,7 @@ from tests.services.tracker.making import (
     new_id,
     planned,
     reported,
+    shown,
     tell,
 )
 
@@ -42,17 +42,6 @@ LONG_AGO = NOW - timedelta(hours=1)
 @pytest.fixture
 def timers(database: Database) -> FallbackTimers:
     return FallbackTimers(database, published=lambda: None)
-
-
-@pytest.fixture
-def post(database: Database) -> Post:
-    return Post(database)
-
-
-async def shown(books: QueryRepository, notification: NotificationId) -> Any:
-    progress = await books.notification(TENANT, notification)
-    assert progress is not None
-    return progress_answer(notification, progress)
 
 
 async def fire(timers: FallbackTimers, post: Post) -> Sequence[ExpandAudience]:

@@ -13,7 +13,6 @@ from libs.contracts.routing import Channel
 from libs.contracts.states import DeliveryState, Gate
 from libs.storage import Database
 from services.tracker import resending as module
-from services.tracker.answers import progress_answer
 from services.tracker.handlers import TrackerHandlers
 from services.tracker.repository import QueryRepository
 from services.tracker.resending import NothingSuch, Refused, Resending, Resent
@@ -30,6 +29,7 @@ from tests.services.tracker.making import (
     new_id,
     planned,
     reported,
+    shown,
     suppressed,
     tell,
 )
@@ -41,17 +41,6 @@ S = DeliveryState
 @pytest.fixture
 def resending(database: Database) -> Resending:
     return Resending(database, published=lambda: None)
-
-
-@pytest.fixture
-def post(database: Database) -> Post:
-    return Post(database)
-
-
-async def shown(books: QueryRepository, notification: NotificationId) -> Any:
-    progress = await books.notification(TENANT, notification)
-    assert progress is not None
-    return progress_answer(notification, progress)
 
 
 async def campaign(database: Database, handlers: TrackerHandlers, failed: int = 700, **more: Any) -> NotificationId:
